@@ -1,0 +1,1 @@
+"""Command line: argv in, one call per stage; the only place that prints."""
