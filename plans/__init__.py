@@ -1,0 +1,1 @@
+"""Shipped presets: one JSON file each, read by name through `importlib.resources`."""
