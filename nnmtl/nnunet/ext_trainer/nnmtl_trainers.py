@@ -1,0 +1,1 @@
+from nnmtl.nnunet.trainer import nnMTLTrainer as nnMTLTrainer
