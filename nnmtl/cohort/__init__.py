@@ -1,0 +1,1 @@
+"""Facts about cases: biomarkers, targets, geometry, folds; no decisions and no torch."""

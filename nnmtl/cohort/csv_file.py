@@ -1,0 +1,118 @@
+"""CSV with named columns: rows that know where they stand, and canonical bytes."""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnmtl.cohort.near_miss import did_you_mean
+from nnmtl.errors import NnmtlError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvRow:
+    """One row; `number` is the spreadsheet's, where the header is row 1."""
+
+    path: Path
+    number: int
+    cells: Mapping[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        return self.cells[column]
+
+    def error(self, column: str, expected: str) -> NnmtlError:
+        """The error that says what this cell should have been."""
+        return NnmtlError(
+            f"{self.path}: row {self.number}, column {column!r}: expected {expected}; "
+            f"got {self[column]!r}."
+        )
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> list[CsvRow]:
+    """Reads a UTF-8 file with exactly these columns, in any order; outer spaces are dropped.
+
+    Rows without any text are skipped.
+
+    Raises:
+        NnmtlError: if the file is absent or not UTF-8, a column is unknown, missing or doubled,
+            or a row is longer or shorter than the header.
+    """
+    lines = list(csv.reader(io.StringIO(_read_text(path), newline="")))
+    if not lines:
+        raise NnmtlError(
+            f"{path}: expected the header {','.join(columns)}, got an empty file."
+        )
+    header = [cell.strip() for cell in lines[0]]
+    _check_header(path, header, columns)
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        cells = [cell.strip() for cell in line]
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise NnmtlError(
+                f"{path}: row {number}: expected {len(header)} cells as in the header, got "
+                f"{len(cells)}; quote a cell that contains a comma."
+            )
+        rows.append(
+            CsvRow(
+                path=path, number=number, cells=dict(zip(header, cells, strict=True))
+            )
+        )
+    return rows
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
+    """Writes columns of equal length as UTF-8 with line feeds, aside and then renamed."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(text.getvalue().encode())
+    aside.replace(path)
+
+
+def _read_text(path: Path) -> str:
+    if not path.is_file():
+        raise NnmtlError(
+            f"{path}: expected a CSV file, but there is none; put it there."
+        )
+    content = path.read_bytes()
+    try:
+        # Spreadsheets begin UTF-8 files with a byte order mark, which is not part of a name.
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        raise NnmtlError(
+            f"{path}: row {row}: expected UTF-8 text, got the byte {content[error.start]:#04x}; "
+            "save the table as 'CSV UTF-8'."
+        ) from error
+
+
+def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise NnmtlError(
+            f"{path}: row 1: expected columns separated by commas, got {header[0]!r}; "
+            "save the table with commas."
+        )
+    for name, count in Counter(header).items():
+        if count > 1:
+            raise NnmtlError(
+                f"{path}: row 1: the column {name!r} stands {count} times; keep one."
+            )
+        if name not in columns:
+            unused = [column for column in columns if column not in header]
+            hint = (
+                did_you_mean(name, unused)
+                or "; remove it, or declare it in dataset.json"
+            )
+            raise NnmtlError(f"{path}: row 1: unknown column {name!r}{hint}.")
+    for name in columns:
+        if name not in header:
+            raise NnmtlError(
+                f"{path}: row 1: the column {name!r} is missing; add it, empty if unknown."
+            )
