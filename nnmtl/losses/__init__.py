@@ -1,0 +1,1 @@
+"""Masked biomarker losses and their weighted sum: tensors in, scalars out."""

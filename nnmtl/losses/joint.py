@@ -1,0 +1,45 @@
+"""One scalar to minimize from the losses of all tasks."""
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from nnmtl.errors import NnmtlError
+
+
+def joint_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Weighted sum of named losses.
+
+    Args:
+        losses: Scalar per task.
+        weights: Factor per task; entries of tasks that are absent from ``losses`` are not used.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        NnmtlError: There is no loss, or one without a weight.
+    """
+    missing = sorted(set(losses) - set(weights))
+    if missing or not losses:
+        message = (
+            f"The joint loss needs at least one loss and a weight for each, but got losses "
+            f"{sorted(losses)} and weights {sorted(weights)}; add the missing weights to the plans."
+        )
+        raise NnmtlError(message)
+    terms = [weights[name] * loss for name, loss in losses.items()]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def prior_entropy(num_classes: int) -> float:
+    """Loss of a head that knows nothing; a task's weight divided by it makes every task start at 1.
+
+    ln K for the class loss with K classes; ln 2 (``num_classes=2``) for the binary loss and for the
+    ordinal loss with any number of classes. The interval loss needs none: it starts at about 1 when
+    its targets are standardized.
+    """
+    return math.log(num_classes)
