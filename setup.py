@@ -1,4 +1,4 @@
-"""Names the two top-level folders that are installed inside the package; all else is in pyproject.toml."""
+"""Maps the two top-level folders into the package; all else is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 

@@ -1,9 +1,10 @@
 """Lets torchvision be imported beside a CPU-only torch, for its Python code alone.
 
-The wheel of torchvision that fits a release of torch may be built for CUDA only. Beside a CPU torch its
-library of operators does not load, and `import torchvision` then fails, because it describes two operators
-that nobody has defined. This finder defines their names, without an implementation, just before torchvision
-is imported. It imports nothing else at start-up. Only for development environments; never in the wheel.
+The wheel of torchvision that fits a release of torch may be built for CUDA only. Beside a CPU torch
+its library of operators does not load, and `import torchvision` then fails, because it describes
+two operators that nobody has defined. This finder defines their names, without an implementation,
+just before torchvision is imported, and imports nothing at start-up. For development environments
+only; never in the wheel.
 """
 
 import sys
@@ -27,7 +28,6 @@ class _DefineOperatorsFirst:
             for schema in SCHEMAS:
                 self.library.define(schema)
             sys.modules[__name__].kept = self
-        return None
 
 
 sys.meta_path.insert(0, _DefineOperatorsFirst())

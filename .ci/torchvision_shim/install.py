@@ -1,4 +1,4 @@
-"""Copies the torchvision shim into this interpreter's environment, only where torchvision fails without it."""
+"""Copies the torchvision shim into this environment, only where torchvision fails without it."""
 
 import shutil
 import subprocess

@@ -13,8 +13,8 @@ _PRIMUS_TRAINERS = "nnunetv2.training.nnUNetTrainer.primus.primus_trainers"
 def trainer_folder() -> Path:
     """The folder that holds one re-export of `nnMTLTrainer` and nothing else.
 
-    nnU-Net imports every module under the folder it is given, under its bare file name, and forgets it
-    afterwards: hence a folder of its own, without `__init__.py`.
+    nnU-Net imports every module under the folder it is given, by its bare file name, and forgets
+    it afterwards: hence a folder of its own, without `__init__.py`.
     """
     return Path(__file__).parent / "ext_trainer"
 
@@ -42,8 +42,8 @@ def make_trainer_findable() -> None:
 def _skip_trainers_without_timm() -> None:
     """Takes nnU-Net's Primus trainers out of the look-up where timm cannot be imported.
 
-    The look-up imports all built-in trainers before it turns to ours, and does not survive one that fails:
-    timm needs torchvision, whose released wheels do not import beside a CPU-only torch (RuntimeError).
+    The look-up imports all built-in trainers before it turns to ours, and ends with the first that
+    fails. timm needs torchvision, which may not import beside a CPU-only torch (RuntimeError).
     """
     try:
         importlib.import_module("timm")
