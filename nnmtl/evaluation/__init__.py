@@ -1,0 +1,1 @@
+"""Metrics, intervals and their files; no torch and no nnU-Net."""

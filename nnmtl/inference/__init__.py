@@ -1,0 +1,1 @@
+"""From network output to the prediction of a case."""
