@@ -1,0 +1,1 @@
+"""Modules that turn encoder features and regions into biomarker predictions."""

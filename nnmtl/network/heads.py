@@ -1,0 +1,38 @@
+"""From region features and scalars to one output per biomarker."""
+
+import torch
+from torch import Tensor, nn
+
+
+class BiomarkerHead(nn.Module):
+    """One biomarker: a linear part on scalars plus a learned part on weighted region features.
+
+    The linear part can be started from a fitted model (`start_linear`); the learned part ends in
+    zeros, so that training goes on from there. `region_logits` are the learned weights of the
+    regions for this task: their softmax is even at the start.
+    """
+
+    def __init__(
+        self, *, num_outputs: int, num_regions: int, region_features: int, scalars: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.region_logits = nn.Parameter(torch.zeros(num_regions))
+        self.dropout = nn.Dropout(dropout)
+        self.learned = nn.Linear(num_regions * region_features, num_outputs)
+        self.linear = nn.Linear(scalars, num_outputs)
+        nn.init.zeros_(self.learned.weight)
+        nn.init.zeros_(self.learned.bias)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, regions: Tensor, scalars: Tensor) -> Tensor:
+        """Region features (B, R, D) and scalars (B, S) → (B, num_outputs)."""
+        weights = torch.softmax(self.region_logits, 0) * len(self.region_logits)
+        features = self.dropout((regions * weights[:, None]).flatten(1))
+        return self.learned(features) + self.linear(scalars)
+
+    def start_linear(self, weight: Tensor, bias: Tensor) -> None:
+        """Sets the linear part: weight (num_outputs, S), bias (num_outputs,)."""
+        with torch.no_grad():
+            self.linear.weight.copy_(weight)
+            self.linear.bias.copy_(bias)

@@ -1,0 +1,119 @@
+"""A U-Net that also predicts biomarkers from the region around the tumor."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nnmtl.network.output import MultiTaskOutput
+from nnmtl.network.tower import BiomarkerTower
+from nnmtl.planning.architecture import ArchitecturePlan
+from nnmtl.regions.body import body_mask
+from nnmtl.regions.distance import signed_distance_mm
+from nnmtl.regions.jitter import jitter_distance
+from nnmtl.regions.weights import Region, reference_weights, region_weights
+
+REFERENCE_MM = 12.0  # tissue farther than this from the tumor serves as intensity reference
+
+
+class MultiTaskUNet(nn.Module):
+    """An encoder and a decoder handed in, plus a tower of heads on the encoder.
+
+    `forward(x)` is the segmentation network and nothing else, so that nnU-Net's own trainer and
+    predictor can use it; biomarkers come only on request.
+    """
+
+    def __init__(
+        self, *, encoder: nn.Module, decoder: nn.Module, tower: BiomarkerTower, plan: ArchitecturePlan
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.tower = tower
+        self.plan = plan
+        self.regions = [_region(region) for region in plan.regions]
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        with_biomarkers: bool = False,
+        mask: Tensor | None = None,
+        mask_given: Tensor | None = None,
+        covariates: Tensor | None = None,
+        spacing_mm: tuple[float, ...] | None = None,
+    ) -> Tensor | list[Tensor] | MultiTaskOutput:
+        """Segments, and predicts biomarkers if asked.
+
+        Args:
+            x: images (B, C, *spatial); for biomarkers a region of interest around the tumor.
+            with_biomarkers: whether to return a `MultiTaskOutput`.
+            mask: tumor masks (B, *spatial) that the regions are made from; None uses the
+                network's own segmentation.
+            mask_given: (B,) boolean, False where the own segmentation replaces `mask`.
+            covariates: (B, K) clinical covariates, nan where missing.
+            spacing_mm: voxel size of this batch; None is the planned one.
+
+        Returns:
+            Segmentation logits as nnU-Net expects them, or a `MultiTaskOutput`.
+        """
+        skips = self.encoder(x)
+        segmentation = self.decoder(skips)
+        if not with_biomarkers:
+            return segmentation
+        used = self._tumor_mask(segmentation, mask, mask_given)
+        with torch.no_grad():
+            weights, statistics = self._measure(x, used, spacing_mm or self.plan.spacing_mm)
+        if covariates is not None:
+            statistics = torch.cat([statistics, covariates.to(statistics)], dim=1)
+        with torch.autocast(x.device.type, enabled=False):
+            biomarkers = self.tower(skips, weights, statistics)
+        return MultiTaskOutput(segmentation, biomarkers, statistics)
+
+    def _tumor_mask(
+        self, segmentation: Tensor | list[Tensor], mask: Tensor | None, given: Tensor | None
+    ) -> Tensor:
+        if mask is not None and (given is None or bool(given.all())):
+            return mask.bool()
+        logits = segmentation[0] if isinstance(segmentation, list) else segmentation
+        predicted = torch.isin(logits.argmax(1), logits.new_tensor(self.plan.tumor_labels).long())
+        if mask is None:
+            return predicted
+        shape = (-1, *[1] * (mask.ndim - 1))
+        return torch.where(given.view(shape), mask.bool(), predicted)
+
+    def _measure(
+        self, x: Tensor, mask: Tensor, spacing_mm: tuple[float, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """Region weights (B, R, *spatial) and raw statistics (B, F) without covariates."""
+        image, masks = x.float(), mask.cpu().numpy()
+        distances = [signed_distance_mm(one, spacing_mm) for one in masks]
+        if self.training and self.plan.jitter_mm > 0:
+            distances = [
+                jitter_distance(one, spacing_mm, sd_mm=self.plan.jitter_mm) for one in distances
+            ]
+        distance = torch.from_numpy(np.stack(distances)).to(x.device)
+        body = torch.from_numpy(np.stack([body_mask(one) for one in image[:, 0].cpu().numpy()]))
+        body = body.to(x.device)
+        weights = region_weights(
+            distance, self.regions, body=body, softness_mm=self.plan.softness_mm
+        )
+        parts = []
+        if self.tower.intensity is not None:
+            reference = reference_weights(distance, body=body, reference_mm=REFERENCE_MM)
+            parts.append(self.tower.intensity(image, weights, reference))
+        if "log_volume" in self.plan.descriptors:
+            parts.append(_log_volume(distance, spacing_mm))
+        statistics = torch.cat(parts, dim=1) if parts else image.new_zeros(len(image), 0)
+        return weights, statistics
+
+
+def _log_volume(distance: Tensor, spacing_mm: tuple[float, ...]) -> Tensor:
+    """(B, 1) natural logarithm of the tumor's volume in ml, plus a hundredth."""
+    volume_ml = (distance < 0).flatten(1).sum(1, keepdim=True) * float(np.prod(spacing_mm)) / 1000
+    return torch.log(volume_ml + 0.01)
+
+
+def _region(plan: object) -> Region:
+    inner = -np.inf if plan.inner_mm is None else plan.inner_mm
+    outer = np.inf if plan.outer_mm is None else plan.outer_mm
+    return Region(plan.name, inner, outer)

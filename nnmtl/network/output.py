@@ -1,0 +1,21 @@
+"""What the network returns when biomarkers are asked for."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class MultiTaskOutput(NamedTuple):
+    """Segmentation logits and one tensor of head outputs per biomarker.
+
+    Attributes:
+        segmentation: what nnU-Net's network returns: (B, C, *spatial), or a list of such tensors
+            from fine to coarse while deep supervision is on.
+        biomarkers: name → (B, num_outputs) in float32: logits of a binary or categorical
+            biomarker, the standardized value of a continuous one.
+        statistics: (B, F) input statistics before standardization; what a linear start is fitted on.
+    """
+
+    segmentation: Tensor | list[Tensor]
+    biomarkers: dict[str, Tensor]
+    statistics: Tensor

@@ -1,0 +1,101 @@
+"""Everything above the shared encoder: attention, region pooling, statistics and heads."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nnmtl.network.attention import MultiScaleAttention
+from nnmtl.network.heads import BiomarkerHead
+from nnmtl.network.intensity import IntensityStatistics, RunningStandardizer
+from nnmtl.network.pooling import RegionPooling, resize_weights
+from nnmtl.planning.architecture import ArchitecturePlan
+
+
+class StageTokens(nn.Module):
+    """One encoder stage → one short vector per region."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.pooling = RegionPooling(channels)
+        self.project = nn.Sequential(
+            nn.LayerNorm(self.pooling.num_features),
+            nn.Linear(self.pooling.num_features, width),
+            nn.GELU(),
+        )
+
+    def forward(self, features: Tensor, weights: Tensor) -> Tensor:
+        """(B, C, *spatial) and fine region weights (B, R, *fine) → (B, R, width)."""
+        coarse = resize_weights(weights, tuple(features.shape[2:]))
+        return self.project(self.pooling(features.float(), coarse))
+
+
+class BiomarkerTower(nn.Module):
+    """Region features of several stages and scalar statistics → one output per biomarker."""
+
+    def __init__(
+        self, plan: ArchitecturePlan, *, stage_channels: Sequence[int], input_channels: int
+    ) -> None:
+        """Builds the tower.
+
+        Args:
+            plan: taps, regions, heads and widths.
+            stage_channels: number of feature channels of every encoder stage.
+            input_channels: number of image channels.
+        """
+        super().__init__()
+        self.taps = plan.taps
+        num_regions = len(plan.regions)
+        self.attention = _attention(plan, dimension=len(plan.spacing_mm))
+        self.stages = nn.ModuleList(
+            StageTokens(stage_channels[tap], plan.width) for tap in plan.taps
+        )
+        self.intensity = (
+            IntensityStatistics(input_channels, num_regions) if plan.intensity else None
+        )
+        num_statistics = len(plan.descriptors) + len(plan.covariates)
+        if self.intensity is not None:
+            num_statistics += self.intensity.num_features
+        self.standardize = RunningStandardizer(num_statistics)
+        self.heads = nn.ModuleDict(
+            {
+                head.name: BiomarkerHead(
+                    num_outputs=head.num_outputs,
+                    num_regions=num_regions,
+                    region_features=plan.width * len(plan.taps),
+                    scalars=2 * num_statistics,
+                    dropout=plan.dropout,
+                )
+                for head in plan.heads
+            }
+        )
+
+    def forward(self, skips: Sequence[Tensor], weights: Tensor, statistics: Tensor) -> dict[str, Tensor]:
+        """Encoder stages, region weights (B, R, *fine), raw statistics (B, F) → head outputs."""
+        tapped = [skips[tap] for tap in self.taps]
+        tapped = self._attend(tapped)
+        tokens = [
+            stage(feature, weights) for stage, feature in zip(self.stages, tapped, strict=True)
+        ]
+        regions, scalars = torch.cat(tokens, dim=-1), self.scalars(statistics)
+        return {name: head(regions, scalars) for name, head in self.heads.items()}
+
+    def scalars(self, statistics: Tensor) -> Tensor:
+        """(B, F) with nan for missing → (B, 2F): standardized values, then missing indicators."""
+        missing = torch.isnan(statistics)
+        standardized = self.standardize(torch.where(missing, 0.0, statistics))
+        return torch.cat([torch.where(missing, 0.0, standardized), missing.float()], dim=1)
+
+    def _attend(self, tapped: list[Tensor]) -> list[Tensor]:
+        if self.attention is None:
+            return tapped
+        if len(self.attention.stages) == len(tapped):
+            return self.attention(tapped)
+        return [*tapped[:-1], *self.attention(tapped[-1:])]
+
+
+def _attention(plan: ArchitecturePlan, *, dimension: int) -> MultiScaleAttention | None:
+    if plan.attention == "none":
+        return None
+    num_stages = len(plan.taps) if plan.attention == "multi_scale" else 1
+    return MultiScaleAttention(num_stages, dimension=dimension)

@@ -1,0 +1,64 @@
+"""The cohort's files beside the plans: targets of the training cases, fingerprint, splits."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from nnmtl.cohort.declaration import Declaration, parse_declaration
+from nnmtl.cohort.targets import TargetTable, read_targets, write_targets
+from nnmtl.errors import NnmtlError
+
+TARGETS = "targets.csv"
+FINGERPRINT = "nnmtl_fingerprint.json"
+SPLITS = "splits_final.json"
+
+
+def read_json(path: Path) -> Any:
+    """Parses a JSON file; raises `NnmtlError` if it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NnmtlError(f"Expected the file {path}, but it does not exist.") from error
+    except json.JSONDecodeError as error:
+        raise NnmtlError(f"{path}: expected JSON, but {error}. Correct or remove it.") from error
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Writes JSON under a temporary name, then renames it: nothing half-written stays."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_declaration(folder: Path) -> Declaration | None:
+    """The declaration in `folder/dataset.json`; None if the dataset declares nothing for us."""
+    dataset_json = read_json(folder / "dataset.json")
+    return parse_declaration(dataset_json) if "nnmtl" in dataset_json else None
+
+
+def copy_training_targets(
+    raw: Path, preprocessed: Path, declaration: Declaration, case_ids: list[str]
+) -> TargetTable:
+    """Reads the raw table and writes the rows of the training cases beside the plans.
+
+    Rows of other cases (test cases, cases without image) never leave this function. A case without
+    row is an error: its center and patient are unknown.
+    """
+    table = read_targets(raw / TARGETS, declaration)
+    missing = sorted(set(case_ids) - set(table.case_ids))
+    if missing:
+        raise NnmtlError(
+            f"{raw / TARGETS}: expected a row for every case in imagesTr; missing are "
+            f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''} ({len(missing)} cases). "
+            "Add rows with patient_id and center; targets may stay empty."
+        )
+    table = table.select(case_ids)
+    preprocessed.mkdir(parents=True, exist_ok=True)
+    write_targets(table, preprocessed / TARGETS)
+    return table
+
+
+def targets_hash(preprocessed: Path) -> str:
+    """SHA-256 of the copied target table."""
+    return hashlib.sha256((preprocessed / TARGETS).read_bytes()).hexdigest()

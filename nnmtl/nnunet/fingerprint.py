@@ -1,0 +1,97 @@
+"""Facts for planning: nnU-Net's fingerprint and, beside it, the cohort's."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
+    DatasetFingerprintExtractor,
+)
+from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
+from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+
+from nnmtl.cohort.declaration import Declaration
+from nnmtl.cohort.fingerprint import CaseGeometry, cohort_fingerprint
+from nnmtl.errors import NnmtlError
+from nnmtl.nnunet.cohort_files import (
+    FINGERPRINT,
+    copy_training_targets,
+    read_declaration,
+    read_json,
+    write_json,
+)
+from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
+
+logger = logging.getLogger(__name__)
+
+# nnU-Net samples 1e8 foreground voxels whatever the size of the dataset. Only CT normalization uses
+# them; without it a hundredth serves.
+SAMPLED_VOXELS = 1e6
+
+
+class nnMTLFingerprintExtractor(DatasetFingerprintExtractor):
+    """nnU-Net's fingerprint with fewer sampled voxels where nothing depends on them."""
+
+    def __init__(self, dataset_name_or_id: str, num_processes: int = 2) -> None:
+        super().__init__(dataset_name_or_id, num_processes=num_processes)
+        channels = self.dataset_json.get("channel_names", {}).values()
+        if not any(str(name).casefold() == "ct" for name in channels):
+            self.num_foreground_voxels_for_intensitystats = SAMPLED_VOXELS
+
+
+def extract_fingerprint(name: str, *, num_processes: int = 2) -> None:
+    """Writes dataset_fingerprint.json, targets.csv (training cases only) and our fingerprint.
+
+    Args:
+        name: dataset name as in nnUNet_raw.
+        num_processes: workers of nnU-Net's extractor.
+    """
+    raw, preprocessed = raw_folder(name), preprocessed_folder(name)
+    declaration = read_declaration(raw)
+    dataset = get_filenames_of_train_images_and_targets(
+        str(raw), read_json(raw / "dataset.json")
+    )
+    if not dataset:
+        raise NnmtlError(f"{raw}: expected training images in imagesTr, found none.")
+    if declaration is not None:
+        table = copy_training_targets(raw, preprocessed, declaration, list(dataset))
+        geometries = read_geometries(raw, declaration, dataset)
+        fingerprint = cohort_fingerprint(table, geometries, declaration)
+        write_json(fingerprint, preprocessed / FINGERPRINT)
+    logger.info("Extracting the fingerprint of %d cases", len(dataset))
+    nnMTLFingerprintExtractor(name, num_processes=num_processes).run(overwrite_existing=True)
+
+
+def read_geometries(
+    raw: Path, declaration: Declaration, dataset: dict[str, dict[str, object]]
+) -> dict[str, CaseGeometry]:
+    """Shape, spacing and tumor extent of every training case, in nnU-Net's axis order."""
+    first = next(iter(dataset.values()))["images"][0]
+    reader = determine_reader_writer_from_dataset_json(read_json(raw / "dataset.json"), first)()
+    return {
+        case_id: _geometry(*reader.read_seg(files["label"]), declaration.tumor_labels)
+        for case_id, files in dataset.items()
+    }
+
+
+def _geometry(
+    label_map: np.ndarray, properties: dict[str, object], tumor_labels: tuple[int, ...]
+) -> CaseGeometry:
+    spacing = np.array(properties["spacing"], dtype=float)
+    tumor = np.isin(label_map[0], tumor_labels)
+    extent, volume_ml = None, None
+    if tumor.any():
+        occupied = [np.flatnonzero(tumor.any(axis=_others(axis))) for axis in range(3)]
+        voxels = np.array([hit[-1] - hit[0] + 1 for hit in occupied])
+        extent = tuple(float(value) for value in voxels * spacing)
+        volume_ml = float(tumor.sum() * spacing.prod() / 1000)
+    return CaseGeometry(
+        shape=tuple(int(size) for size in tumor.shape),
+        spacing_mm=tuple(float(value) for value in spacing),
+        tumor_extent_mm=extent,
+        tumor_volume_ml=volume_ml,
+    )
+
+
+def _others(axis: int) -> tuple[int, ...]:
+    return tuple(other for other in range(3) if other != axis)

@@ -1,0 +1,46 @@
+"""The class that plans name: nnU-Net's U-Net with biomarker heads, built from JSON."""
+
+import pydoc
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from nnmtl.network.multitask_unet import MultiTaskUNet
+from nnmtl.network.tower import BiomarkerTower
+from nnmtl.planning.architecture import parse_architecture
+
+
+class PlannedMultiTaskUNet(MultiTaskUNet):
+    """nnU-Net's planned U-Net, handed to `MultiTaskUNet` with a tower built from the plans."""
+
+    def __init__(
+        self,
+        *,
+        input_channels: int,
+        num_classes: int,
+        unet_class_name: str,
+        multitask: dict[str, Any],
+        **unet_kwargs: Any,
+    ) -> None:
+        plan = parse_architecture(multitask)
+        unet = pydoc.locate(unet_class_name)(
+            input_channels=input_channels, num_classes=num_classes, **unet_kwargs
+        )
+        tower = BiomarkerTower(
+            plan,
+            stage_channels=_stage_channels(unet.encoder.output_channels),
+            input_channels=input_channels,
+        )
+        super().__init__(encoder=unet.encoder, decoder=unet.decoder, tower=tower, plan=plan)
+        self._initialize_unet = type(unet).initialize
+        self._tower_modules = set(self.tower.modules())
+
+    def initialize(self, module: nn.Module) -> None:
+        """nnU-Net applies this to every submodule; the tower keeps its own initialization."""
+        if module is not self and module not in self._tower_modules:
+            self._initialize_unet(module)
+
+
+def _stage_channels(channels: Sequence[int]) -> list[int]:
+    return [int(number) for number in channels]

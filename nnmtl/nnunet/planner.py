@@ -1,0 +1,257 @@
+"""nnU-Net's plan plus ours: regions, region of interest, heads, losses, schedule."""
+
+import contextlib
+import io
+import logging
+import math
+from typing import Any
+
+import numpy as np
+from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
+    ExperimentPlanner,
+)
+
+from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker
+from nnmtl.cohort.declaration import Declaration
+from nnmtl.cohort.splits import patient_folds
+from nnmtl.cohort.targets import TargetTable, read_targets
+from nnmtl.errors import NnmtlError
+from nnmtl.nnunet.cohort_files import (
+    FINGERPRINT,
+    SPLITS,
+    TARGETS,
+    read_declaration,
+    read_json,
+    write_json,
+)
+from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
+from nnmtl.planning.architecture import (
+    ArchitecturePlan,
+    HeadPlan,
+    RegionPlan,
+    architecture_to_json,
+)
+from nnmtl.planning.preset import Preset, load_preset, plans_name
+from nnmtl.planning.rules import (
+    planned_epochs,
+    roi_size_voxels,
+    shrink_patch,
+    tap_stages,
+    total_stride,
+)
+from nnmtl.planning.training import TrainingPlan, training_to_json
+
+logger = logging.getLogger(__name__)
+
+NETWORK = "nnmtl.nnunet.network.PlannedMultiTaskUNet"
+PLANNED = ("2d", "3d_fullres")
+
+
+class nnMTLPlanner(ExperimentPlanner):
+    """nnU-Net's planner, whose plans also configure the biomarker heads."""
+
+    def __init__(self, dataset_name_or_id: str, preset: Preset, declaration: Declaration) -> None:
+        super().__init__(dataset_name_or_id, plans_name=plans_name(preset.name))
+        self.preset = preset
+        self.declaration = declaration
+        self.facts = read_json(preprocessed_folder(self.dataset_name) / FINGERPRINT)
+        self.UNet_base_num_features = preset.unet.get("base_features", self.UNet_base_num_features)
+        for limit in ("UNet_max_features_2d", "UNet_max_features_3d"):
+            setattr(self, limit, preset.unet.get("max_features", getattr(self, limit)))
+
+    def save_plans(self, plans: dict[str, Any]) -> None:
+        """nnU-Net's hook before writing: the place where our decisions join."""
+        for name in PLANNED:
+            if name in plans["configurations"]:
+                self._join(plans["configurations"][name], plans["transpose_forward"])
+        super().save_plans(plans)
+
+    def _join(self, configuration: dict[str, Any], transpose_forward: list[int]) -> None:
+        _apply_unet_overrides(configuration, self.preset.unet)
+        extent = np.array(self.facts["tumor_extent_mm_p95"])[transpose_forward]
+        add_multitask(configuration, self.preset, self.declaration, self.facts, extent.tolist())
+
+
+def add_multitask(
+    configuration: dict[str, Any],
+    preset: Preset,
+    declaration: Declaration,
+    facts: dict[str, Any],
+    extent_p95_mm: list[float],
+) -> None:
+    """Adds `architecture.arch_kwargs["multitask"]` and `["nnmtl"]` to one configuration.
+
+    Without biomarkers there are no heads, and nnU-Net's own network stays in place.
+
+    Args:
+        configuration: changed in place.
+        preset: what is not derived from the dataset.
+        declaration: biomarkers and covariates.
+        facts: the cohort fingerprint.
+        extent_p95_mm: 95th percentile of the tumor extent, in the plans' axis order (3 values).
+    """
+    spacing = [float(value) for value in configuration["spacing"]]
+    kwargs = configuration["architecture"]["arch_kwargs"]
+    strides = [list(stride) for stride in kwargs["strides"]]
+    regions = tuple(RegionPlan(**region) for region in preset.architecture["regions"])
+    roi_size, roi_reason = _region_of_interest(
+        spacing, strides, regions, extent_p95_mm, preset.training["max_roi_voxels"]
+    )
+    architecture = ArchitecturePlan(
+        **{key: value for key, value in preset.architecture.items() if key not in _DERIVED},
+        regions=regions,
+        descriptors=tuple(preset.architecture["descriptors"]),
+        spacing_mm=tuple(spacing),
+        tumor_labels=declaration.tumor_labels,
+        taps=preset.architecture.get("taps")
+        or tap_stages(
+            strides, spacing_mm=spacing, roi_size=roi_size, thinnest_mm=_thinnest_mm(regions)
+        ),
+        covariates=declaration.covariates,
+        heads=tuple(_head(biomarker) for biomarker in declaration.biomarkers),
+    )
+    training = _training(preset, declaration, facts, roi_size, roi_reason)
+    configuration["nnmtl"] = training_to_json(training)
+    if declaration.biomarkers:
+        kwargs["unet_class_name"] = configuration["architecture"]["network_class_name"]
+        kwargs["multitask"] = architecture_to_json(architecture)
+        configuration["architecture"]["network_class_name"] = NETWORK
+
+
+_DERIVED = ("regions", "descriptors", "taps")
+
+
+def plan_experiment(name: str, *, preset_name: str) -> str:
+    """Writes the plans and, if there is none yet, the patient-grouped splits; returns their name."""
+    preset = load_preset(preset_name)
+    raw, preprocessed = raw_folder(name), preprocessed_folder(name)
+    declaration = read_declaration(raw)
+    if declaration is None:
+        raise NnmtlError(
+            f"{raw / 'dataset.json'}: expected the key 'nnmtl' with tumor labels and biomarkers, "
+            "found none. Add it, or convert the dataset with nnMTL_convert."
+        )
+    if not (preprocessed / FINGERPRINT).is_file():
+        raise NnmtlError(
+            f"{preprocessed}: expected {FINGERPRINT}, found none. Run nnMTL_extract_fingerprint first."
+        )
+    table = read_targets(preprocessed / TARGETS, declaration)
+    write_splits(table, preprocessed)
+    with contextlib.redirect_stdout(io.StringIO()):
+        nnMTLPlanner(name, preset, declaration).plan_experiment()
+    logger.info("Planned %s for %s", plans_name(preset_name), name)
+    return plans_name(preset_name)
+
+
+def write_splits(table: TargetTable, preprocessed: Any) -> None:
+    """Writes splits_final.json; an existing one is kept if it covers these cases, else refused."""
+    path = preprocessed / SPLITS
+    if path.is_file():
+        _check_existing_splits(path, table)
+        logger.info("Keeping the existing %s", path)
+        return
+    folds = patient_folds(table)
+    write_json(
+        [{"train": list(fold.train), "val": list(fold.validation)} for fold in folds], path
+    )
+
+
+def _check_existing_splits(path: Any, table: TargetTable) -> None:
+    patient_of = dict(zip(table.case_ids, table.patient_ids, strict=True))
+    for number, fold in enumerate(read_json(path)):
+        cases = [*fold["train"], *fold["val"]]
+        unknown = sorted(set(cases) - set(table.case_ids))
+        shared = {patient_of.get(case) for case in fold["train"]} & {
+            patient_of.get(case) for case in fold["val"]
+        }
+        if unknown or shared:
+            raise NnmtlError(
+                f"{path}: fold {number} has the unknown cases {unknown[:3]} or has the patients "
+                f"{sorted(map(str, shared))[:3]} both in train and val. Correct or remove the file."
+            )
+
+
+def _region_of_interest(
+    spacing: list[float],
+    strides: list[list[int]],
+    regions: tuple[RegionPlan, ...],
+    extent_p95_mm: list[float],
+    max_voxels: int,
+) -> tuple[tuple[int, ...], str]:
+    divisor = total_stride(strides)
+    peritumoral_mm = max((region.outer_mm for region in regions if region.outer_mm), default=0.0)
+    extent = extent_p95_mm[-len(spacing) :]
+    wanted = roi_size_voxels(
+        extent,
+        spacing_mm=spacing,
+        peritumoral_mm=peritumoral_mm,
+        divisor=divisor,
+        largest=[10**4] * len(spacing),
+    )
+    size = shrink_patch(wanted, divisor=divisor, max_voxels=max_voxels)
+    reason = (
+        f"95 % of the tumors extend at most {[round(value, 1) for value in extent]} mm; with "
+        f"{peritumoral_mm:g} mm around them this takes {list(wanted)} voxels of {spacing} mm"
+    )
+    if size != wanted:
+        reason += f"; reduced to {list(size)}, at most {max_voxels} voxels"
+    return size, reason
+
+
+def _thinnest_mm(regions: tuple[RegionPlan, ...]) -> float:
+    widths = [
+        region.outer_mm - region.inner_mm
+        for region in regions
+        if region.inner_mm is not None and region.outer_mm is not None
+    ]
+    return min(widths, default=math.inf)
+
+
+def _training(
+    preset: Preset,
+    declaration: Declaration,
+    facts: dict[str, Any],
+    roi_size: tuple[int, ...],
+    roi_reason: str,
+) -> TrainingPlan:
+    settings = dict(preset.training)
+    head_weight = settings.pop("head_weight")
+    del settings["max_roi_voxels"]
+    reasons = {"roi_size": roi_reason}
+    if settings.get("epochs") is None:
+        num_train = round(0.8 * facts["num_cases"])
+        settings["epochs"] = planned_epochs(
+            num_train,
+            roi_batch_size=settings["roi_batch_size"],
+            iterations_per_epoch=settings["iterations_per_epoch"],
+        )
+        reasons["epochs"] = f"about 250 views of each of the {num_train} training cases of a fold"
+    weights = {biomarker.name: head_weight for biomarker in declaration.biomarkers}
+    return TrainingPlan(
+        preset=preset.name, roi_size=roi_size, loss_weights=weights, reasons=reasons, **settings
+    )
+
+
+def _head(biomarker: Biomarker) -> HeadPlan:
+    num_outputs = len(biomarker.categories) if isinstance(biomarker, CategoricalBiomarker) else 1
+    return HeadPlan(name=biomarker.name, kind=biomarker.kind, num_outputs=num_outputs)
+
+
+def _apply_unet_overrides(configuration: dict[str, Any], unet: dict[str, Any]) -> None:
+    """Narrows nnU-Net's plan as the preset asks: stages, convolutions, patch, batch size."""
+    kwargs = configuration["architecture"]["arch_kwargs"]
+    stages = min(kwargs["n_stages"], unet.get("max_stages", kwargs["n_stages"]))
+    kwargs["n_stages"] = stages
+    for key in ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage"):
+        kwargs[key] = list(kwargs[key])[:stages]
+    kwargs["n_conv_per_stage_decoder"] = list(kwargs["n_conv_per_stage_decoder"])[: stages - 1]
+    if "convs_encoder" in unet:
+        kwargs["n_conv_per_stage"] = [unet["convs_encoder"]] * stages
+        kwargs["n_conv_per_stage_decoder"] = [unet["convs_decoder"]] * (stages - 1)
+    if "max_patch_voxels" in unet:
+        divisor = total_stride(kwargs["strides"])
+        patch = shrink_patch(
+            configuration["patch_size"], divisor=divisor, max_voxels=unet["max_patch_voxels"]
+        )
+        configuration["patch_size"] = list(patch)
+    configuration["batch_size"] = unet.get("batch_size", configuration["batch_size"])

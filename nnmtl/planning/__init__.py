@@ -1,0 +1,1 @@
+"""Decisions made from facts: one small pure function per rule. No torch."""

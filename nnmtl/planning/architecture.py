@@ -1,0 +1,95 @@
+"""What decides the network's parameters or its forward pass: kept in the plans as plain JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from nnmtl.errors import NnmtlError
+
+Attention = Literal["multi_scale", "single_scale", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionPlan:
+    """A shell around the tumor surface: `inner_mm` <= signed distance < `outer_mm`; None is open."""
+
+    name: str
+    inner_mm: float | None
+    outer_mm: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadPlan:
+    """One biomarker head. `num_outputs`: 1 (binary, continuous) or the number of categories."""
+
+    name: str
+    kind: Literal["binary", "categorical", "continuous"]
+    num_outputs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitecturePlan:
+    """The multi-task part of the network, as written to `architecture.arch_kwargs["multitask"]`.
+
+    Attributes:
+        spacing_mm: voxel size that the regions are measured in, in the array's axis order.
+        tumor_labels: labels whose union is the tumor.
+        regions: shells from which features are pooled.
+        taps: encoder stages (0 = full resolution) that are pooled.
+        attention: spatial attention fused over the taps, on the deepest tap only, or none.
+        intensity: whether statistics of the input intensities feed the heads.
+        descriptors: scalar descriptors of the tumor that feed the heads.
+        covariates: names of the clinical covariates that feed the heads.
+        heads: one per biomarker.
+        width: length of the vector that one (region, tap) pair contributes.
+        dropout: probability of dropping a pooled feature in training.
+        softness_mm: width of the soft edge of a region.
+        jitter_mm: standard deviation of the surface error simulated in training.
+    """
+
+    spacing_mm: tuple[float, ...]
+    tumor_labels: tuple[int, ...]
+    regions: tuple[RegionPlan, ...]
+    taps: tuple[int, ...]
+    attention: Attention
+    intensity: bool
+    descriptors: tuple[str, ...]
+    covariates: tuple[str, ...]
+    heads: tuple[HeadPlan, ...]
+    width: int
+    dropout: float
+    softness_mm: float
+    jitter_mm: float
+
+
+def architecture_to_json(plan: ArchitecturePlan) -> dict[str, Any]:
+    """The plan as JSON-ready lists, numbers and strings."""
+    return _plain(asdict(plan))
+
+
+def parse_architecture(value: Mapping[str, Any]) -> ArchitecturePlan:
+    """Reads `arch_kwargs["multitask"]`; raises `NnmtlError` on an unknown or a missing key."""
+    refuse_other_keys(value, ArchitecturePlan, where='plans: arch_kwargs["multitask"]')
+    parsed = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    parsed["regions"] = tuple(RegionPlan(**region) for region in value["regions"])
+    parsed["heads"] = tuple(HeadPlan(**head) for head in value["heads"])
+    return ArchitecturePlan(**parsed)
+
+
+def refuse_other_keys(value: Mapping[str, Any], plan_class: type, *, where: str) -> None:
+    """Raises `NnmtlError` unless the keys are exactly the fields of a plan's dataclass."""
+    expected = {field.name for field in fields(plan_class)}
+    unknown, missing = sorted(set(value) - expected), sorted(expected - set(value))
+    if unknown or missing:
+        raise NnmtlError(
+            f"{where}: expected the keys {sorted(expected)}; unknown are {unknown}, missing are "
+            f"{missing}. Correct the plans file or plan the experiment again."
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

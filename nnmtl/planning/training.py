@@ -1,0 +1,65 @@
+"""What happens around the network: kept in the plans as `configurations[c]["nnmtl"]`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nnmtl.planning.architecture import refuse_other_keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """The schedule, the region of interest and the optimization of one configuration.
+
+    Attributes:
+        preset: name of the preset that this was planned with.
+        roi_size: voxels per axis of the region of interest that the heads see.
+        roi_batch_size: regions of interest per joint iteration.
+        epochs: number of epochs.
+        iterations_per_epoch: training iterations per epoch.
+        validation_iterations: validation iterations (segmentation) per epoch.
+        warmup_fraction: share of the iterations that train segmentation only.
+        true_mask_until: share of the iterations by which true masks have faded out for the heads.
+        lr_unet: peak learning rate of encoder and decoder.
+        lr_heads: peak learning rate of the biomarker tower.
+        weight_decay_heads: weight decay of the biomarker tower.
+        roi_segmentation_weight: weight of the segmentation loss on regions of interest.
+        encoder_gradient: factor on the heads' gradient into the encoder.
+        loss_weights: task → weight of its loss; segmentation is 1.
+        label_smoothing: of binary and categorical targets.
+        ema_decay: decay of the averaged weights per iteration; 0 switches averaging off.
+        linear_start: whether the heads' linear part starts from a fit to the training fold.
+        mirror_in_prediction: whether predictions are averaged over mirrored images.
+        reasons: decision → why.
+    """
+
+    preset: str
+    roi_size: tuple[int, ...]
+    roi_batch_size: int
+    epochs: int
+    iterations_per_epoch: int
+    validation_iterations: int
+    warmup_fraction: float
+    true_mask_until: float
+    lr_unet: float
+    lr_heads: float
+    weight_decay_heads: float
+    roi_segmentation_weight: float
+    encoder_gradient: float
+    loss_weights: dict[str, float]
+    label_smoothing: float
+    ema_decay: float
+    linear_start: bool
+    mirror_in_prediction: bool
+    reasons: dict[str, str]
+
+
+def training_to_json(plan: TrainingPlan) -> dict[str, Any]:
+    """The plan as JSON-ready values."""
+    return {**asdict(plan), "roi_size": list(plan.roi_size)}
+
+
+def parse_training(value: Mapping[str, Any]) -> TrainingPlan:
+    """Reads `configurations[c]["nnmtl"]`; raises `NnmtlError` on an unknown or a missing key."""
+    refuse_other_keys(value, TrainingPlan, where='plans: configurations[...]["nnmtl"]')
+    return TrainingPlan(**{**value, "roi_size": tuple(value["roi_size"])})
