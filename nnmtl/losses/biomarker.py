@@ -1,9 +1,9 @@
 """Losses of one biomarker over a batch in which some cases have no target.
 
 Every loss is the mean over the cases that tell something, in float32. A case that is not observed
-contributes neither value nor gradient, even where its entries are nan; if no case is observed the loss
-is exactly 0 and still has a (zero) gradient. ``prior_entropy`` in ``nnmtl.losses.joint`` gives the value
-that an uninformed head reaches, so that tasks of different kinds can be put on one scale.
+contributes neither value nor gradient, even where its entries are nan; if no case is observed the
+loss is exactly 0 and still has a (zero) gradient. ``prior_entropy`` in ``nnmtl.losses.joint`` gives
+the value of an uninformed head, so that tasks of different kinds can be put on one scale.
 """
 
 import math
@@ -30,9 +30,7 @@ def masked_binary_loss(
     logits = _known(logits, observed)
     target = _known(target, observed)
     target = target * (1.0 - smoothing) + 0.5 * smoothing
-    per_case = functional.binary_cross_entropy_with_logits(
-        logits, target, reduction="none"
-    )
+    per_case = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return _mean_over(per_case, observed)
 
 
@@ -41,8 +39,8 @@ def masked_class_loss(
 ) -> Tensor:
     """Cross-entropy for targets that name a set of classes: ``-log`` of the set's probability.
 
-    One possible class is the ordinary cross-entropy (with torch's label smoothing). A case in which all
-    classes are possible tells nothing and counts as not observed.
+    One possible class is the ordinary cross-entropy (with torch's label smoothing). A case in which
+    all classes are possible tells nothing and counts as not observed.
 
     Args:
         logits: (B, K).
@@ -65,9 +63,9 @@ def masked_class_loss(
 def masked_ordinal_loss(logits: Tensor, possible: Tensor, observed: Tensor) -> Tensor:
     """Mean binary cross-entropy over the thresholds between ordered classes.
 
-    Each threshold is a proper binary question ("above class k?"), so the loss is smallest at the true
-    cumulative probabilities; with two classes it is the binary loss. A set of classes answers only
-    the thresholds that have all of it on one side. Source: Frank and Hall, ECML 2001.
+    Each threshold is a proper binary question ("above class k?"), so the loss is smallest at the
+    true cumulative probabilities; with two classes it is the binary loss. A set of classes answers
+    only the thresholds that have all of it on one side. Source: Frank and Hall, ECML 2001.
 
     Args:
         logits: Log-odds of "above class k" for k = 0 .. K-2, (B, K-1).
@@ -91,9 +89,7 @@ def masked_ordinal_loss(logits: Tensor, possible: Tensor, observed: Tensor) -> T
     return _mean_over(per_case, informative)
 
 
-def masked_interval_loss(
-    value: Tensor, lower: Tensor, upper: Tensor, observed: Tensor
-) -> Tensor:
+def masked_interval_loss(value: Tensor, lower: Tensor, upper: Tensor, observed: Tensor) -> Tensor:
     """Squared distance to the interval that the target is known to lie in.
 
     The squared error where ``lower == upper``; 0 inside the interval; an end may be infinite.
@@ -114,10 +110,8 @@ def masked_interval_loss(
 
 
 def _known(entries: Tensor, observed: Tensor) -> Tensor:
-    """The entries in float32, 0 where not observed: chosen before any arithmetic, so nan cannot pass."""
-    observed = observed.bool().view(
-        *observed.shape, *[1] * (entries.ndim - observed.ndim)
-    )
+    """Entries in float32, 0 where not observed: chosen before any arithmetic, so nan cannot pass."""
+    observed = observed.bool().view(*observed.shape, *[1] * (entries.ndim - observed.ndim))
     return torch.where(observed, entries.float(), 0.0)
 
 

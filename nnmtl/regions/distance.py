@@ -17,15 +17,15 @@ def signed_distance_mm(
 ) -> NDArray[np.float32]:
     """Distance to the mask's surface: negative inside, positive outside, never 0 at a voxel center.
 
-    The surface lies half-way between neighboring voxels of the two sides, so the first voxel outside
-    is half a voxel away along each axis, whatever its spacing.
+    The surface lies half-way between neighboring voxels of the two sides, so the first voxel
+    outside is half a voxel away along each axis, whatever its spacing.
 
     Args:
         mask: Tumor, shape (Z, Y, X) or (Y, X); True or non-zero is inside.
         spacing_mm: Voxel spacing in the order of the array's axes.
-        reach_mm: Distances are computed up to here and are exactly ``reach_mm`` beyond, which makes a
-            small tumor in a large image fast. Let it exceed the outermost boundary in use by several
-            millimeters (see ``region_reach_mm``): a clipped voxel is not told from one lying there.
+        reach_mm: Distances are computed up to here and are exactly ``reach_mm`` beyond, which makes
+            a small tumor in a large image fast. Let it exceed the outermost boundary in use by
+            several millimeters (``region_reach_mm``): a clipped voxel looks like one lying there.
 
     Returns:
         Distance in mm, same shape. An empty mask gives +inf everywhere, a full one -inf.
@@ -68,8 +68,8 @@ def _distance_to_other_side(
         )
         squared_steps += squared
         squared_mm += squared * step_mm**2
-    # Half a voxel of the other side is crossed at the end. "Voxel" is the ellipsoid inscribed in the
-    # box: exact along the axes, without bias between them, at any anisotropy.
+    # Half a voxel of the other side is crossed at the end. "Voxel" is the ellipsoid inscribed in
+    # the box: exact along the axes, without bias between them, at any anisotropy.
     steps = np.sqrt(np.maximum(squared_steps, 1.0))
     return np.asarray(np.sqrt(squared_mm) * (1.0 - 0.5 / steps), dtype=np.float32)
 
@@ -92,8 +92,8 @@ def _checked_spacing(spacing_mm: Sequence[float], num_axes: int) -> NDArray[np.f
     spacing = np.asarray(spacing_mm, dtype=np.float32)
     if spacing.shape != (num_axes,) or not np.all(np.isfinite(spacing) & (spacing > 0)):
         message = (
-            f"A mask with {num_axes} axes needs {num_axes} positive spacings in mm in the order of its "
-            f"axes, but got {tuple(spacing_mm)}; pass the spacing of this array."
+            f"A mask with {num_axes} axes needs {num_axes} positive spacings in mm, in the order "
+            f"of its axes, but got {tuple(spacing_mm)}; pass the spacing of this array."
         )
         raise NnmtlError(message)
     return spacing

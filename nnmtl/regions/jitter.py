@@ -23,7 +23,7 @@ def jitter_distance(
 
     Heads trained on exact masks lose much on predicted ones; this teaches them a boundary that is
     roughly right. The displacement of a surface point has mean 0 and standard deviation ``sd_mm``,
-    half of its variance from the common offset (a mask too large or too small), half from the field.
+    half of its variance from the common offset (a mask too large or small), half from the field.
 
     Args:
         distance_mm: Signed distance, a Tensor (B, *spatial) or the array (*spatial) of one case.

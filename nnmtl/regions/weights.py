@@ -20,7 +20,7 @@ REACH_MARGIN_MM = 8.0  # 5 softnesses (3.5 mm) and 3 standard deviations of a 1.
 
 @dataclass(frozen=True)
 class Region:
-    """The shell ``inner_mm <= distance < outer_mm`` around a tumor's surface (negative is inside)."""
+    """The shell ``inner_mm <= distance < outer_mm`` around a tumor's surface; negative inside."""
 
     name: str
     inner_mm: float
@@ -78,7 +78,7 @@ def region_reach_mm(regions: Sequence[Region], *, reference_mm: float = 0.0) -> 
 
 
 def adapt_to_depth(distance_mm: Tensor, rim_mm: float = 2.5) -> Tensor:
-    """Rim width in mm of each case: ``rim_mm``, or less where the tumor is too small to keep a core.
+    """Rim width in mm of each case: ``rim_mm``, or less where a small tumor would lose its core.
 
     Args:
         distance_mm: Signed distance, (B, *spatial).
@@ -100,14 +100,15 @@ def region_weights(
 ) -> Tensor:
     """Membership of every voxel in every region, from 0 to 1.
 
-    A shell is the difference of two sigmoids of the distance to its boundaries, so adjacent shells add
-    up exactly: core + rim is the soft tumor. In a small tumor all boundaries inside shrink together.
+    A shell is the difference of two sigmoids of the distance to its boundaries, so adjacent shells
+    add up exactly: core + rim is the soft tumor. In a small tumor all boundaries inside it move
+    toward the surface in proportion.
 
     Args:
         distance_mm: Signed distance, (B, *spatial); a case that is +inf everywhere has no tumor.
         regions: The shells, in the order of the result.
-        body: True in tissue, (B, *spatial); shells that reach outside the tumor are 0 elsewhere. The
-            tumor itself always counts as body.
+        body: True in tissue, (B, *spatial); shells that reach outside the tumor are 0 elsewhere.
+            The tumor itself always counts as body.
         softness_mm: Scale of the sigmoids; the weight falls from .73 to .27 over twice this width.
 
     Returns:
@@ -134,10 +135,10 @@ def region_label_map(
     *,
     body: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
-    """Hard map of the regions for an output file: 0 elsewhere, 1 in the first region, 2 in the second.
+    """Hard map of the regions for an output file: 1 in the first region, 2 in the second, else 0.
 
-    The boundaries are those of ``region_weights`` without softness; where regions overlap, the first
-    one listed wins. Same shape as ``mask``; all 0 for an empty mask.
+    The boundaries are those of ``region_weights`` without softness; where regions overlap, the
+    first one listed wins. Same shape as ``mask``; all 0 for an empty mask.
     """
     bounded = all(math.isfinite(region.outer_mm) for region in regions)
     reach_mm = region_reach_mm(regions) if bounded else None
@@ -170,10 +171,10 @@ def reference_weights(
 def body_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Tissue of one channel: everything but the air around the body.
 
-    Air is what is darker than a tenth of the robust intensity range (Smith 2002, "Fast robust automated
-    brain extraction") and, so that fat-suppressed fat stays in, not brighter than those dark voxels
-    usually are. Dark parts enclosed by tissue in a slice (lung, cyst, implant) belong to the body.
-    Gain and offset do not matter: raw and z-scored images give the same mask.
+    Air is what is darker than a tenth of the robust intensity range (Smith 2002, "Fast robust
+    automated brain extraction") and, so that fat-suppressed fat stays in, not brighter than those
+    dark voxels usually are. Dark parts enclosed by tissue in a slice (lung, cyst, implant) belong to
+    the body. Gain and offset do not matter: raw and z-scored images give the same mask.
 
     Args:
         image: (Z, Y, X) or (Y, X), any scale; entries that are not finite count as air.
@@ -208,7 +209,7 @@ def _inner_shrinkage(distance: Tensor, regions: Sequence[Region]) -> Tensor:
 
 
 def _share_below(distance: Tensor, bound: float, shrinkage: Tensor, softness_mm: float) -> Tensor:
-    """How much of a voxel lies at distances below ``bound``: a sigmoid, or a step without softness."""
+    """How much of a voxel lies at distances below ``bound``: a sigmoid or, if hard, a step."""
     if math.isinf(bound):
         return torch.full_like(distance, float(bound > 0))
     bound_mm = bound * shrinkage if bound < 0 else torch.full_like(shrinkage, bound)
