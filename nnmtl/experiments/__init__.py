@@ -1,0 +1,1 @@
+"""What combines the rooms: whole evaluations, demonstrations and comparisons."""
