@@ -1,0 +1,1 @@
+"""The synthetic DCE-MRI cohort, whose Bayes-optimal predictions are known exactly."""
