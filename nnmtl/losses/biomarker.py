@@ -110,7 +110,7 @@ def masked_interval_loss(value: Tensor, lower: Tensor, upper: Tensor, observed: 
 
 
 def _known(entries: Tensor, observed: Tensor) -> Tensor:
-    """Entries in float32, 0 where not observed: chosen before any arithmetic, so nan cannot pass."""
+    """Entries in float32, 0 where not observed: chosen before any arithmetic, so no nan passes."""
     observed = observed.bool().view(*observed.shape, *[1] * (entries.ndim - observed.ndim))
     return torch.where(observed, entries.float(), 0.0)
 

@@ -1,5 +1,7 @@
 """Random displacement of a tumor's surface, in the manner of a predicted mask's error."""
 
+import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -8,16 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-KNOTS = 5  # per axis: in a region of 48 mm the surface wobbles over about 12 mm
+WAVELENGTH_MM = 12.0  # distance of independent errors along the surface: about a tumor's radius
 MAX_EROSION = 0.5  # of the depth, so that no tumor vanishes
 
 Distance = TypeVar("Distance", Tensor, NDArray[np.float32])
+Generator = torch.Generator | np.random.Generator
 
 
 def jitter_distance(
     distance_mm: Distance,
-    generator: torch.Generator | np.random.Generator,
+    spacing_mm: Sequence[float],
+    *,
     sd_mm: float,
+    generator: Generator | None = None,
 ) -> Distance:
     """Move the surface by a random offset and a smooth random field, both in mm.
 
@@ -27,8 +32,9 @@ def jitter_distance(
 
     Args:
         distance_mm: Signed distance, a Tensor (B, *spatial) or the array (*spatial) of one case.
-        generator: Source of the randomness (on the CPU).
+        spacing_mm: Voxel spacing of the spatial axes.
         sd_mm: Standard deviation of the displacement; 0 returns the distance itself.
+        generator: Source of the randomness, on the CPU; None is torch's global generator.
 
     Returns:
         The displaced distance, same type and shape; infinite entries stay.
@@ -36,29 +42,36 @@ def jitter_distance(
     if sd_mm == 0.0:
         return distance_mm
     if isinstance(distance_mm, Tensor):
-        return _jitter(distance_mm, generator, sd_mm)
+        return _jitter(distance_mm, spacing_mm, sd_mm, generator)
     batch = torch.from_numpy(np.ascontiguousarray(distance_mm))[None]
-    return _jitter(batch, generator, sd_mm)[0].numpy()
+    return _jitter(batch, spacing_mm, sd_mm, generator)[0].numpy()
 
 
 def _jitter(
-    distance: Tensor, generator: torch.Generator | np.random.Generator, sd_mm: float
+    distance: Tensor, spacing_mm: Sequence[float], sd_mm: float, generator: Generator | None
 ) -> Tensor:
-    num_cases, num_axes = distance.shape[0], distance.ndim - 1
-    offset = _normal((num_cases,), generator).view(-1, *[1] * num_axes)
-    knots = _normal((num_cases, 1, *[KNOTS] * num_axes), generator)
-    field = functional.interpolate(
-        knots,
-        size=distance.shape[1:],
-        mode=["linear", "bilinear", "trilinear"][num_axes - 1],
-    )[:, 0]
-    field = field / field.flatten(1).std(1).clamp(min=1e-3).view_as(offset)
-    shift = (offset + field).to(distance) * (sd_mm / 2**0.5)
-    depth = (-distance.flatten(1).amin(1)).clamp(min=0.0).view_as(offset)
+    per_case = (-1, *[1] * (distance.ndim - 1))
+    offset = _normal((distance.shape[0],), generator).view(per_case)
+    field = _smooth_field(distance.shape, spacing_mm, generator)
+    shift = (offset + field).to(distance) * (sd_mm / math.sqrt(2.0))
+    depth = (-distance.flatten(1).amin(1)).clamp(min=0.0).view(per_case)
     return distance + torch.minimum(shift, MAX_EROSION * depth)
 
 
-def _normal(shape: tuple[int, ...], generator: torch.Generator | np.random.Generator) -> Tensor:
+def _smooth_field(
+    shape: torch.Size, spacing_mm: Sequence[float], generator: Generator | None
+) -> Tensor:
+    """Field (B, *spatial) of variance about 1, interpolated between knots a wavelength apart."""
+    sizes = [size * spacing for size, spacing in zip(shape[1:], spacing_mm, strict=True)]
+    knots = [2 + round(size_mm / WAVELENGTH_MM) for size_mm in sizes]
+    mode = {2: "bilinear", 3: "trilinear"}[len(sizes)]
+    noise = _normal((shape[0], 1, *knots), generator)
+    field: Tensor = functional.interpolate(noise, size=shape[1:], mode=mode)[:, 0]
+    # Linear interpolation averages neighboring knots: 2/3 of the variance remains along each axis.
+    return field * math.sqrt(1.5 ** len(sizes))
+
+
+def _normal(shape: tuple[int, ...], generator: Generator | None) -> Tensor:
     if isinstance(generator, np.random.Generator):
         return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
     return torch.randn(shape, generator=generator)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from nnmtl.errors import NnmtlError
@@ -166,36 +165,6 @@ def reference_weights(
     """
     far = distance_mm > reference_mm
     return (far if body is None else far & body.bool()).float()
-
-
-def body_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Tissue of one channel: everything but the air around the body.
-
-    Air is what is darker than a tenth of the robust intensity range (Smith 2002, "Fast robust
-    automated brain extraction") and, so that fat-suppressed fat stays in, not brighter than those
-    dark voxels usually are. Dark parts enclosed by tissue in a slice (lung, cyst, implant) belong to
-    the body. Gain and offset do not matter: raw and z-scored images give the same mask.
-
-    Args:
-        image: (Z, Y, X) or (Y, X), any scale; entries that are not finite count as air.
-
-    Returns:
-        bool, same shape. A constant image has no air to tell: all True.
-    """
-    finite = np.isfinite(image)
-    values = np.where(finite, image, 0).astype(np.float32)
-    smooth = ndimage.uniform_filter(values, size=3)
-    low, high = np.percentile(smooth[finite], (2, 98)) if finite.any() else (0.0, 0.0)
-    if high <= low:
-        return np.ones(values.shape, dtype=bool)
-    threshold = low + 0.1 * (high - low)
-    dark = smooth[finite & (smooth <= threshold)]
-    typical = np.median(dark)
-    spread = 1.4826 * np.median(np.abs(dark - typical))
-    tissue = finite & (smooth > min(threshold, typical + 4.0 * spread))
-    slices = tissue if tissue.ndim == 3 else tissue[None]
-    filled = np.stack([ndimage.binary_fill_holes(one_slice) for one_slice in slices])
-    return np.asarray(filled.reshape(tissue.shape), dtype=bool)
 
 
 def _inner_shrinkage(distance: Tensor, regions: Sequence[Region]) -> Tensor:
