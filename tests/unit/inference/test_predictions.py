@@ -219,5 +219,5 @@ def test_a_half_written_file_is_refused(tmp_path: Path) -> None:
 def test_a_bad_cell_names_row_and_column(tmp_path: Path) -> None:
     table = tmp_path / "biomarkers.csv"
     table.write_text("case_id,center,flags,tumor_volume_ml,ER,ER_fold_sd\na,,,1,high,nan\n")
-    with pytest.raises(NnmtlError, match="row 2, column 'ER'.*'high'"):
+    with pytest.raises(NnmtlError, match=r"row 2, column 'ER'.*'high'"):
         read_prediction_table(table, (ER,))

@@ -1,0 +1,59 @@
+"""Regression metrics against scipy and by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nnmtl.evaluation.regression import mean_absolute_error, pearson, skill, spearman
+from nnmtl.evaluation.weighted import median
+
+
+def pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two correlated variables with ties."""
+    generator = np.random.default_rng(seed)
+    first = generator.integers(0, 12, 40).astype(float)
+    return first, np.round(first + generator.normal(0, 3, 40))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_correlations_equal_scipy(seed: int) -> None:
+    first, second = pair(seed)
+    assert pearson(first, second) == pytest.approx(stats.pearsonr(first, second).statistic)
+    assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
+
+
+def test_correlations_of_counts_equal_those_of_the_resample_itself() -> None:
+    first, second = pair(9)
+    rows = np.random.default_rng(1).integers(0, 40, (10, 40))
+    weights = np.stack([np.bincount(row, minlength=40) for row in rows]).astype(float)
+    expected = [stats.spearmanr(first[row], second[row]).statistic for row in rows]
+    np.testing.assert_allclose(spearman(first, second, weights), expected)
+    expected = [stats.pearsonr(first[row], second[row]).statistic for row in rows]
+    np.testing.assert_allclose(pearson(first, second, weights), expected)
+
+
+def test_a_constant_has_no_correlation() -> None:
+    first, _ = pair(0)
+    assert np.isnan(pearson(first, np.full(40, 0.1)))
+    assert np.isnan(spearman(np.full(40, 1 / 3), first))
+
+
+def test_the_error_of_an_interval_is_the_distance_to_it() -> None:
+    values = np.array([10.0, 25.0, 40.0])
+    lower, upper = np.array([20.0, 20.0, 20.0]), np.array([30.0, 30.0, 20.0])
+    assert mean_absolute_error(values, lower, upper) == pytest.approx((10 + 0 + 20) / 3)
+
+
+def test_skill_is_one_when_perfect_and_zero_for_the_median() -> None:
+    truth = np.array([5.0, 20.0, 60.0])
+    assert skill(truth, truth, truth, 20.0) == 1
+    assert skill(np.full(3, 20.0), truth, truth, 20.0) == 0
+    assert np.isnan(skill(truth, np.full(3, 20.0), np.full(3, 20.0), 20.0))
+
+
+def test_the_weighted_median_is_that_of_the_resample() -> None:
+    values, _ = pair(2)
+    rows = np.random.default_rng(1).integers(0, 40, (30, 40))
+    weights = np.stack([np.bincount(row, minlength=40) for row in rows]).astype(float)
+    np.testing.assert_allclose(median(values, weights), np.median(values[rows], axis=1))
+    assert median(np.array([1.0, 2.0])) == 1.5
