@@ -1,6 +1,9 @@
 import ast
 import os
+import subprocess
 import sys
+
+import pytest
 
 from nnmtl.nnunet.extension import (
     VARIABLE,
@@ -10,6 +13,14 @@ from nnmtl.nnunet.extension import (
 )
 
 OURS = str(trainer_folder())
+LOOK_UP = """
+import sys
+sys.modules["timm"] = None
+from nnmtl.nnunet.extension import make_trainer_findable
+make_trainer_findable()
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name as find
+print(find("nnMTLTrainer").__module__)
+"""
 PRIMUS = "nnunetv2.training.nnUNetTrainer.primus.primus_trainers"
 
 
@@ -47,3 +58,13 @@ def test_primus_trainers_are_skipped_where_timm_fails(monkeypatch):
     monkeypatch.setenv(VARIABLE, "/a")
     make_trainer_findable()
     assert not hasattr(sys.modules.pop(PRIMUS), "__file__")
+
+
+@pytest.mark.e2e
+def test_nnunet_finds_the_trainer_even_where_timm_fails():
+    """In a process of its own: nnU-Net's look-up imports all its trainers, and ours."""
+    run = subprocess.run(
+        [sys.executable, "-c", LOOK_UP], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "nnmtl.nnunet.trainer"

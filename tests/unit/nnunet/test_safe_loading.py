@@ -200,7 +200,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_does_not_run(tmp_path, zipp
 
 def test_a_bare_pickle_is_refused_and_does_not_run(tmp_path):
     path, marker = tmp_path / "checkpoint.pth", tmp_path / "marker"
-    path.write_bytes(pickle.dumps(RunsOnLoading(marker)))
+    path.write_bytes(pickle.dumps(RunsOnLoading(marker), protocol=2))
     with pytest.raises(NnmtlError, match=r"checkpoint\.pth"):
         load_checkpoint_safely(path)
     assert not marker.exists()

@@ -1,0 +1,55 @@
+"""What the pages say is true of the code."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nnmtl.cohort.declaration import declaration_to_json, parse_declaration
+from nnmtl.cohort.targets import read_targets, write_targets
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FILES = (ROOT / "docs" / "reference" / "files.md").read_text()
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+
+def block(language):
+    """The only code block of a language in the page about files."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", FILES, flags=re.DOTALL)
+    return found
+
+
+def test_the_example_of_dataset_json_is_accepted_as_it_stands():
+    dataset_json = json.loads(block("json"))
+    assert declaration_to_json(parse_declaration(dataset_json)) == dataset_json["nnmtl"]
+
+
+def test_the_example_of_targets_csv_is_accepted_as_it_stands(tmp_path):
+    (tmp_path / "targets.csv").write_text(block("csv"))
+    declaration = parse_declaration(json.loads(block("json")))
+    table = read_targets(tmp_path / "targets.csv", declaration)
+    write_targets(table, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == block("csv")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_only_commands_that_exist(page):
+    commands = set(re.findall(r"\bnnMTL_[a-z_]+\b", page.read_text()))
+    assert commands <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_links_to_files_that_exist(page):
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_make_targets_that_pages_name_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)`", page.read_text())}
+    assert named
+    assert all(f"\n{name}:" in makefile for name in named)
