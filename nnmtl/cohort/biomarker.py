@@ -146,16 +146,12 @@ def _parse_categorical(
     )
 
 
-def _parse_continuous(
-    entry: Mapping[str, object], *, name: str, where: str
-) -> ContinuousBiomarker:
+def _parse_continuous(entry: Mapping[str, object], *, name: str, where: str) -> ContinuousBiomarker:
     required = ["name", "kind", "unit", "range"]
     as_object(entry, where=where, required=required, optional=["cutoffs"])
     limits = _numbers(entry["range"], where=f"{where}: range")
     if len(limits) != 2:
-        raise NnmtlError(
-            f"{where}: expected a range of two numbers, got {entry['range']!r}."
-        )
+        raise NnmtlError(f"{where}: expected a range of two numbers, got {entry['range']!r}.")
     return ContinuousBiomarker(
         name=name,
         unit=as_text(entry["unit"], where=f"{where}: unit"),
@@ -175,17 +171,11 @@ def _check_name(name: str) -> None:
             "that starts with a letter; rename it."
         )
     if name in _RESERVED_NAMES:
-        raise NnmtlError(
-            f"biomarker {name!r}: this name means something else; rename it."
-        )
+        raise NnmtlError(f"biomarker {name!r}: this name means something else; rename it.")
 
 
 def _check_category(category: str, *, biomarker: str) -> None:
-    if (
-        _BETWEEN_CATEGORIES in category
-        or not category.isprintable()
-        or not category.strip()
-    ):
+    if _BETWEEN_CATEGORIES in category or not category.isprintable() or not category.strip():
         raise NnmtlError(
             f"biomarker {biomarker!r}: the category {category!r} must be printable text "
             f"without {_BETWEEN_CATEGORIES!r}, which separates categories in a cell; rename it."

@@ -74,11 +74,7 @@ def parse_number(row: CsvRow, column: str) -> float | None:
 
 def format_set(possible: Iterable[bool], categories: Sequence[str]) -> str:
     """The cell that `parse_set` reads back."""
-    named = [
-        name
-        for name, is_possible in zip(categories, possible, strict=True)
-        if is_possible
-    ]
+    named = [name for name, is_possible in zip(categories, possible, strict=True) if is_possible]
     return _BETWEEN_CATEGORIES.join(named)
 
 
@@ -98,6 +94,4 @@ def _expected_categories(name: str, categories: Sequence[str]) -> str:
     if tuple(categories) == BINARY_CATEGORIES:
         return "0, 1 or an empty cell"
     hint = did_you_mean(name, categories)
-    return (
-        f"one of {', '.join(categories)}, several joined by '|', or an empty cell{hint}"
-    )
+    return f"one of {', '.join(categories)}, several joined by '|', or an empty cell{hint}"

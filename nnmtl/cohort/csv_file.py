@@ -42,9 +42,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[CsvRow]:
     """
     lines = list(csv.reader(io.StringIO(_read_text(path), newline="")))
     if not lines:
-        raise NnmtlError(
-            f"{path}: expected the header {','.join(columns)}, got an empty file."
-        )
+        raise NnmtlError(f"{path}: expected the header {','.join(columns)}, got an empty file.")
     header = [cell.strip() for cell in lines[0]]
     _check_header(path, header, columns)
     rows = []
@@ -57,11 +55,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[CsvRow]:
                 f"{path}: row {number}: expected {len(header)} cells as in the header, got "
                 f"{len(cells)}; quote a cell that contains a comma."
             )
-        rows.append(
-            CsvRow(
-                path=path, number=number, cells=dict(zip(header, cells, strict=True))
-            )
-        )
+        rows.append(CsvRow(path=path, number=number, cells=dict(zip(header, cells, strict=True))))
     return rows
 
 
@@ -78,9 +72,7 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
 
 def _read_text(path: Path) -> str:
     if not path.is_file():
-        raise NnmtlError(
-            f"{path}: expected a CSV file, but there is none; put it there."
-        )
+        raise NnmtlError(f"{path}: expected a CSV file, but there is none; put it there.")
     content = path.read_bytes()
     try:
         # Spreadsheets begin UTF-8 files with a byte order mark, which is not part of a name.
@@ -101,15 +93,10 @@ def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
         )
     for name, count in Counter(header).items():
         if count > 1:
-            raise NnmtlError(
-                f"{path}: row 1: the column {name!r} stands {count} times; keep one."
-            )
+            raise NnmtlError(f"{path}: row 1: the column {name!r} stands {count} times; keep one.")
         if name not in columns:
             unused = [column for column in columns if column not in header]
-            hint = (
-                did_you_mean(name, unused)
-                or "; remove it, or declare it in dataset.json"
-            )
+            hint = did_you_mean(name, unused) or "; remove it, or declare it in dataset.json"
             raise NnmtlError(f"{path}: row 1: unknown column {name!r}{hint}.")
     for name in columns:
         if name not in header:

@@ -44,9 +44,7 @@ class Declaration:
                 f"among them, got {list(self.tumor_labels)!r}."
             )
         _refuse_duplicates((*IDENTITY_COLUMNS, *self.target_columns), what="the column")
-        _refuse_duplicates(
-            _prediction_columns(self.biomarkers), what="the column of predictions"
-        )
+        _refuse_duplicates(_prediction_columns(self.biomarkers), what="the column of predictions")
 
     @property
     def target_columns(self) -> tuple[str, ...]:
@@ -73,22 +71,14 @@ def parse_declaration(dataset_json: Mapping[str, object]) -> Declaration:
         optional=["biomarkers", "covariates", "missing_channels", "synthetic"],
     )
     if declared["schema"] != SCHEMA:
-        raise NnmtlError(
-            f"{_WHERE}: expected the schema {SCHEMA}, got {declared['schema']!r}."
-        )
+        raise NnmtlError(f"{_WHERE}: expected the schema {SCHEMA}, got {declared['schema']!r}.")
     declaration = Declaration(
-        tumor_labels=_integers(
-            declared["tumor_labels"], where=f"{_WHERE}: tumor_labels"
-        ),
+        tumor_labels=_integers(declared["tumor_labels"], where=f"{_WHERE}: tumor_labels"),
         biomarkers=tuple(
             parse_biomarker(entry)
-            for entry in as_list(
-                declared.get("biomarkers", []), where=f"{_WHERE}: biomarkers"
-            )
+            for entry in as_list(declared.get("biomarkers", []), where=f"{_WHERE}: biomarkers")
         ),
-        covariates=as_texts(
-            declared.get("covariates", []), where=f"{_WHERE}: covariates"
-        ),
+        covariates=as_texts(declared.get("covariates", []), where=f"{_WHERE}: covariates"),
         missing_channels=_parse_missing_channels(declared.get("missing_channels", {})),
         synthetic=_parse_synthetic(declared.get("synthetic")),
     )
@@ -102,9 +92,7 @@ def declaration_to_json(declaration: Declaration) -> dict[str, object]:
     declared: dict[str, object] = {
         "schema": SCHEMA,
         "tumor_labels": list(declaration.tumor_labels),
-        "biomarkers": [
-            biomarker_to_json(biomarker) for biomarker in declaration.biomarkers
-        ],
+        "biomarkers": [biomarker_to_json(biomarker) for biomarker in declaration.biomarkers],
         "covariates": list(declaration.covariates),
         "missing_channels": {
             case_id: list(channels)
@@ -150,12 +138,8 @@ def _check_labels(declaration: Declaration, dataset_json: Mapping[str, object]) 
             )
 
 
-def _check_channels(
-    declaration: Declaration, dataset_json: Mapping[str, object]
-) -> None:
-    names = as_object(
-        dataset_json.get("channel_names", {}), where="dataset.json: channel_names"
-    )
+def _check_channels(declaration: Declaration, dataset_json: Mapping[str, object]) -> None:
+    names = as_object(dataset_json.get("channel_names", {}), where="dataset.json: channel_names")
     for case_id, channels in declaration.missing_channels.items():
         for channel in channels:
             if names and channel >= len(names):
@@ -171,9 +155,7 @@ def _prediction_columns(biomarkers: Iterable[Biomarker]) -> list[str]:
     for biomarker in biomarkers:
         columns.append(f"{biomarker.name}_fold_sd")
         if isinstance(biomarker, CategoricalBiomarker):
-            columns += [
-                f"{biomarker.name}_{category}" for category in biomarker.categories
-            ]
+            columns += [f"{biomarker.name}_{category}" for category in biomarker.categories]
         else:
             columns.append(biomarker.name)
     return columns

@@ -34,9 +34,7 @@ def as_object(
         known = (*required, *optional)
         for key in value:
             if key not in known:
-                hint = (
-                    did_you_mean(key, known) or f"; known keys are {', '.join(known)}."
-                )
+                hint = did_you_mean(key, known) or f"; known keys are {', '.join(known)}."
                 raise NnmtlError(f"{where}: unknown key {key!r}{hint}")
     return value
 

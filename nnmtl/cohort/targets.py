@@ -79,9 +79,7 @@ class ContinuousTarget:
         """One cell of targets.csv per case."""
         return [
             format_interval(lower, upper) if observed else ""
-            for lower, upper, observed in zip(
-                self.lower, self.upper, self.observed, strict=True
-            )
+            for lower, upper, observed in zip(self.lower, self.upper, self.observed, strict=True)
         ]
 
 
@@ -108,9 +106,7 @@ class TargetTable:
 
     def __post_init__(self) -> None:
         if list(self.case_ids) != sorted(set(self.case_ids)):
-            raise NnmtlError(
-                "targets: expected unique case ids in sorted order; sort the cases."
-            )
+            raise NnmtlError("targets: expected unique case ids in sorted order; sort the cases.")
 
     def index(self, case_id: str) -> int:
         """The row of a case.
@@ -139,9 +135,7 @@ class TargetTable:
             case_ids=tuple(wanted),
             patient_ids=tuple(self.patient_ids[row] for row in rows),
             centers=tuple(self.centers[row] for row in rows),
-            targets={
-                name: target.select(rows) for name, target in self.targets.items()
-            },
+            targets={name: target.select(rows) for name, target in self.targets.items()},
             covariates={name: values[rows] for name, values in self.covariates.items()},
         )
 
@@ -160,20 +154,14 @@ def read_targets(path: Path, declaration: Declaration) -> TargetTable:
     columns = (*IDENTITY_COLUMNS, *declaration.target_columns)
     rows = sorted(read_csv(path, columns), key=lambda row: row["case_id"])
     if not rows:
-        raise NnmtlError(
-            f"{path}: expected at least one case below the header; add the cases."
-        )
+        raise NnmtlError(f"{path}: expected at least one case below the header; add the cases.")
     _check_identities(rows)
     return TargetTable(
         case_ids=tuple(row["case_id"] for row in rows),
         patient_ids=tuple(row["patient_id"] for row in rows),
         centers=tuple(row["center"] for row in rows),
-        targets={
-            entry.name: _parse_target(rows, entry) for entry in declaration.biomarkers
-        },
-        covariates={
-            name: _parse_covariate(rows, name) for name in declaration.covariates
-        },
+        targets={entry.name: _parse_target(rows, entry) for entry in declaration.biomarkers},
+        covariates={name: _parse_covariate(rows, name) for name in declaration.covariates},
     )
 
 
@@ -191,18 +179,14 @@ def write_targets(table: TargetTable, path: Path) -> None:
         )
     )
     for name, target in table.targets.items():
-        if isinstance(target, ClassTarget) and target.possible.shape[1] != len(
-            target.categories
-        ):
+        if isinstance(target, ClassTarget) and target.possible.shape[1] != len(target.categories):
             raise NnmtlError(
                 f"targets: {name!r} has {target.possible.shape[1]} classes but the categories "
                 f"{list(target.categories)!r}; name each class."
             )
         columns[name] = target.cells()
     for name, values in table.covariates.items():
-        columns[name] = [
-            "" if np.isnan(value) else format_number(value) for value in values
-        ]
+        columns[name] = ["" if np.isnan(value) else format_number(value) for value in values]
     write_csv(path, columns)
 
 
@@ -214,14 +198,10 @@ def _check_identities(rows: Sequence[CsvRow]) -> None:
             if not row[column]:
                 raise row.error(column, "text, since every case needs it; fill it in")
         if "/" in row["case_id"] or "\\" in row["case_id"]:
-            raise row.error(
-                "case_id", "a file name without its ending; remove the slash"
-            )
+            raise row.error("case_id", "a file name without its ending; remove the slash")
         first = row_of_case.setdefault(row["case_id"], row)
         if first is not row:
-            raise row.error(
-                "case_id", f"a case once, but row {first.number} has it; remove one"
-            )
+            raise row.error("case_id", f"a case once, but row {first.number} has it; remove one")
         same_patient = row_of_patient.setdefault(row["patient_id"], row)
         if same_patient["center"] != row["center"]:
             raise row.error(
@@ -236,25 +216,18 @@ def _parse_target(rows: Sequence[CsvRow], biomarker: Biomarker) -> Target:
         lowest, highest = biomarker.range
         ends = np.array(
             [
-                parse_interval(row, biomarker.name, lowest=lowest, highest=highest)
-                or (np.nan,) * 2
+                parse_interval(row, biomarker.name, lowest=lowest, highest=highest) or (np.nan,) * 2
                 for row in rows
             ]
         )
         return ContinuousTarget(
             lower=ends[:, 0], upper=ends[:, 1], observed=~np.isnan(ends).any(axis=1)
         )
-    categories = (
-        BINARY_CATEGORIES if biomarker.kind == "binary" else biomarker.categories
-    )
+    categories = BINARY_CATEGORIES if biomarker.kind == "binary" else biomarker.categories
     possible = np.array([parse_set(row, biomarker.name, categories) for row in rows])
-    return ClassTarget(
-        possible=possible, observed=np.any(~possible, axis=1), categories=categories
-    )
+    return ClassTarget(possible=possible, observed=np.any(~possible, axis=1), categories=categories)
 
 
 def _parse_covariate(rows: Sequence[CsvRow], name: str) -> npt.NDArray[np.float64]:
     values = [parse_number(row, name) for row in rows]
-    return np.array(
-        [np.nan if value is None else value for value in values], dtype=np.float64
-    )
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -11,23 +11,15 @@ from nnmtl.cohort.biomarker import (
 )
 from nnmtl.errors import NnmtlError
 
-names = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,9}", fullmatch=True).map(
-    lambda name: "B" + name
-)
-categories = st.lists(
-    st.text("abcXYZ09+-/ ", min_size=1).map(lambda text: f"c{text}c"), min_size=2
-)
-ladders = st.lists(st.integers(-1000, 1000), min_size=2, max_size=6, unique=True).map(
-    sorted
-)
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,9}", fullmatch=True).map(lambda name: "B" + name)
+categories = st.lists(st.text("abcXYZ09+-/ ", min_size=1).map(lambda text: f"c{text}c"), min_size=2)
+ladders = st.lists(st.integers(-1000, 1000), min_size=2, max_size=6, unique=True).map(sorted)
 biomarkers = st.one_of(
     st.builds(BinaryBiomarker, name=names),
     st.builds(
         CategoricalBiomarker,
         name=names,
-        categories=categories.map(
-            lambda items: tuple(dict.fromkeys([*items, "x", "y"]))
-        ),
+        categories=categories.map(lambda items: tuple(dict.fromkeys([*items, "x", "y"]))),
         ordered=st.booleans(),
     ),
     st.builds(

@@ -14,12 +14,8 @@ BREAST = Declaration(
     tumor_labels=(1,),
     biomarkers=(
         BinaryBiomarker(name="ER"),
-        CategoricalBiomarker(
-            name="HER2_3", categories=("zero", "low", "positive"), ordered=True
-        ),
-        ContinuousBiomarker(
-            name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)
-        ),
+        CategoricalBiomarker(name="HER2_3", categories=("zero", "low", "positive"), ordered=True),
+        ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)),
     ),
     covariates=("age",),
     missing_channels={"case_7": (2,)},
@@ -44,9 +40,7 @@ def test_a_synthetic_cohort_stays_one():
 
 
 def test_a_region_based_label_may_be_tumor():
-    regions = dataset_json(tumor_labels=[1, 3]) | {
-        "labels": {"whole": [1, 3], "core": 3}
-    }
+    regions = dataset_json(tumor_labels=[1, 3]) | {"labels": {"whole": [1, 3], "core": 3}}
     assert parse_declaration(regions).tumor_labels == (1, 3)
 
 

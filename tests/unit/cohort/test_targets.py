@@ -20,12 +20,8 @@ DECLARATION = Declaration(
     tumor_labels=(1,),
     biomarkers=(
         BinaryBiomarker(name="ER"),
-        CategoricalBiomarker(
-            name="HER2_3", categories=("zero", "low", "positive"), ordered=True
-        ),
-        ContinuousBiomarker(
-            name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)
-        ),
+        CategoricalBiomarker(name="HER2_3", categories=("zero", "low", "positive"), ordered=True),
+        ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)),
     ),
     covariates=("age",),
 )
@@ -75,17 +71,11 @@ def test_a_cell_that_excludes_nothing_counts_as_not_observed(write):
 
 
 def test_order_of_rows_and_columns_does_not_change_a_byte(write, tmp_path):
-    write_targets(
-        read_targets(write(HEADER, *ROWS), DECLARATION), tmp_path / "first.csv"
-    )
-    table = [
-        line.split(",") for line in (HEADER, *random.Random(0).sample(ROWS, len(ROWS)))
-    ]
+    write_targets(read_targets(write(HEADER, *ROWS), DECLARATION), tmp_path / "first.csv")
+    table = [line.split(",") for line in (HEADER, *random.Random(0).sample(ROWS, len(ROWS)))]
     mixed = [",".join(reversed(cells)) for cells in table]
     write_targets(read_targets(write(*mixed), DECLARATION), tmp_path / "second.csv")
-    assert (tmp_path / "first.csv").read_bytes() == (
-        tmp_path / "second.csv"
-    ).read_bytes()
+    assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
 
 
 def test_what_is_written_reads_back(write, tmp_path):
@@ -93,9 +83,7 @@ def test_what_is_written_reads_back(write, tmp_path):
     write_targets(table, tmp_path / "copy.csv")
     again = read_targets(tmp_path / "copy.csv", DECLARATION)
     for name in ("ER", "HER2_3"):
-        np.testing.assert_array_equal(
-            again.targets[name].possible, table.targets[name].possible
-        )
+        np.testing.assert_array_equal(again.targets[name].possible, table.targets[name].possible)
     for end in ("lower", "upper", "observed"):
         np.testing.assert_array_equal(
             getattr(again.targets["Ki67"], end), getattr(table.targets["Ki67"], end)

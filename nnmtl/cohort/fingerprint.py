@@ -1,0 +1,163 @@
+"""Geometry, targets and what is missing, overall and per center, as numbers of groups."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nnmtl.cohort.biomarker import Biomarker
+from nnmtl.cohort.declaration import Declaration
+from nnmtl.cohort.image_file import read_array, read_header
+from nnmtl.cohort.targets import ClassTarget, ContinuousTarget, Target, TargetTable
+
+_QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+_MM3_PER_ML = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseGeometry:
+    """Image grid and tumor of a case, every tuple in the array's (Z, Y, X) order.
+
+    Attributes:
+        shape: voxels per axis.
+        spacing_mm: voxel spacing per axis.
+        tumor_extent_mm: edge lengths of the tumor's bounding box; None without tumor voxels.
+        tumor_volume_ml: the tumor's volume; None without tumor voxels.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    tumor_extent_mm: tuple[float, float, float] | None
+    tumor_volume_ml: float | None
+
+
+def read_case_geometry(label_path: Path, tumor_labels: Sequence[int]) -> CaseGeometry:
+    """Measures one label map.
+
+    Raises:
+        NnmtlError: if the file is not a readable three-dimensional image.
+    """
+    spacing_mm = read_header(label_path).spacing_mm[::-1]
+    return measure_tumor(np.isin(read_array(label_path), tumor_labels), spacing_mm)
+
+
+def measure_tumor(mask: npt.NDArray[np.bool_], spacing_mm: Sequence[float]) -> CaseGeometry:
+    """Measures one tumor mask, (Z, Y, X)."""
+    extent_mm, volume_ml = None, None
+    if mask.any():
+        voxels = [int(np.ptp(indices)) + 1 for indices in mask.nonzero()]
+        extent_mm = _triple(np.multiply(voxels, spacing_mm))
+        volume_ml = float(mask.sum() * np.prod(spacing_mm) / _MM3_PER_ML)
+    depth, height, width = mask.shape
+    return CaseGeometry(
+        shape=(depth, height, width),
+        spacing_mm=_triple(spacing_mm),
+        tumor_extent_mm=extent_mm,
+        tumor_volume_ml=volume_ml,
+    )
+
+
+def cohort_fingerprint(
+    table: TargetTable, geometries: Mapping[str, CaseGeometry], declaration: Declaration
+) -> dict[str, object]:
+    """Facts of a cohort, without any single patient's, ready for JSON.
+
+    Args:
+        table: the cases to describe, test cases not among them.
+        geometries: per case id; a case may lack one and then counts in the targets only.
+        declaration: of the table.
+
+    Returns:
+        `overall` and, per center, `centers`: counts, quantiles over cases (per axis Z, Y, X;
+        null where no case has the quantity), and per biomarker what was observed.
+    """
+    centers = {}
+    for center in sorted(set(table.centers)):
+        rows = [
+            case_id
+            for case_id, of_case in zip(table.case_ids, table.centers, strict=True)
+            if of_case == center
+        ]
+        centers[center] = _group(table.select(rows), geometries, declaration)
+    return {
+        "schema": 1,
+        "overall": _group(table, geometries, declaration),
+        "centers": centers,
+    }
+
+
+def _group(
+    table: TargetTable, geometries: Mapping[str, CaseGeometry], declaration: Declaration
+) -> dict[str, object]:
+    known = [geometries[case_id] for case_id in table.case_ids if case_id in geometries]
+    extents = [case.tumor_extent_mm for case in known if case.tumor_extent_mm is not None]
+    volumes = [case.tumor_volume_ml for case in known if case.tumor_volume_ml is not None]
+    return {
+        "num_cases": len(table.case_ids),
+        "num_patients": len(set(table.patient_ids)),
+        "num_geometries": len(known),
+        "num_tumors": len(extents),
+        "shape": _quantiles([case.shape for case in known]),
+        "spacing_mm": _quantiles([case.spacing_mm for case in known]),
+        "field_of_view_mm": _quantiles(
+            [np.multiply(case.shape, case.spacing_mm) for case in known]
+        ),
+        "tumor_extent_mm": _quantiles(extents),
+        "tumor_volume_ml": _quantiles(volumes),
+        "biomarkers": {
+            biomarker.name: _biomarker(biomarker, table.targets[biomarker.name])
+            for biomarker in declaration.biomarkers
+        },
+        "covariates": {
+            name: {
+                "num_observed": int((~np.isnan(values)).sum()),
+                "num_missing": int(np.isnan(values).sum()),
+                "quantiles": _quantiles(values[~np.isnan(values)]),
+            }
+            for name, values in table.covariates.items()
+        },
+    }
+
+
+def _biomarker(biomarker: Biomarker, target: Target) -> dict[str, object]:
+    counted: dict[str, object] = {
+        "kind": biomarker.kind,
+        "num_observed": int(target.observed.sum()),
+        "num_missing": int((~target.observed).sum()),
+    }
+    if isinstance(target, ContinuousTarget):
+        lower, upper = target.lower[target.observed], target.upper[target.observed]
+        return counted | {
+            "num_intervals": int((lower < upper).sum()),
+            "quantiles": _quantiles((lower + upper) / 2),
+        }
+    return counted | _class_counts(target)
+
+
+def _class_counts(target: ClassTarget) -> dict[str, object]:
+    is_known = target.possible.sum(axis=1) == 1
+    counts = target.possible[is_known].sum(axis=0).tolist()
+    total = max(sum(counts), 1)
+    return {
+        "num_sets": int((target.observed & ~is_known).sum()),
+        "counts": dict(zip(target.categories, counts, strict=True)),
+        "fractions": {
+            name: count / total if sum(counts) else None
+            for name, count in zip(target.categories, counts, strict=True)
+        },
+    }
+
+
+def _quantiles(values: Sequence[object] | npt.NDArray[np.float64]) -> dict[str, object]:
+    """Quantiles over cases: a number each, or a list per axis; null without any case."""
+    if len(values) == 0:
+        return dict.fromkeys(_QUANTILES)
+    array = np.array(values, dtype=np.float64)
+    return {name: np.quantile(array, q, axis=0).tolist() for name, q in _QUANTILES.items()}
+
+
+def _triple(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    first, second, third = values
+    return float(first), float(second), float(third)

@@ -1,0 +1,239 @@
+"""Reads a raw nnU-Net dataset folder and finds what is wrong with it."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnmtl.cohort.declaration import Declaration, parse_declaration
+from nnmtl.cohort.image_file import geometry_mismatch, read_array, read_header
+from nnmtl.cohort.near_miss import did_you_mean
+from nnmtl.cohort.splits import Fold, patient_folds
+from nnmtl.cohort.strict_json import as_object, as_text
+from nnmtl.cohort.targets import TargetTable, read_targets
+from nnmtl.cohort.validation import Finding, check_labels, check_table
+from nnmtl.errors import NnmtlError
+
+DATASET_JSON = "dataset.json"
+TARGETS_CSV = "targets.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawDataset:
+    """What a raw dataset folder declares, and which images it holds.
+
+    Attributes:
+        folder: `Dataset<ID>_<name>`.
+        dataset_json: parsed.
+        declaration: its key `nnmtl`.
+        table: targets.csv.
+        train_images: per case in imagesTr, the path of each channel found.
+        test_images: the same of imagesTs.
+    """
+
+    folder: Path
+    dataset_json: Mapping[str, object]
+    declaration: Declaration
+    table: TargetTable
+    train_images: Mapping[str, Mapping[int, Path]]
+    test_images: Mapping[str, Mapping[int, Path]]
+
+    @property
+    def file_ending(self) -> str:
+        """Of images and label maps, such as `.nii.gz`."""
+        return as_text(self.dataset_json["file_ending"], where="dataset.json: file_ending")
+
+    @property
+    def num_channels(self) -> int:
+        """How many images make a case."""
+        return len(as_object(self.dataset_json["channel_names"], where="dataset.json: channels"))
+
+    def label_path(self, case_id: str) -> Path:
+        """The label map of a training case."""
+        return self.folder / "labelsTr" / f"{case_id}{self.file_ending}"
+
+
+def read_raw_dataset(folder: Path) -> RawDataset:
+    """Reads dataset.json, targets.csv and the names of images.
+
+    Raises:
+        NnmtlError: if a file is absent or not as it should be.
+    """
+    dataset_json = read_dataset_json(folder)
+    declaration = parse_declaration(dataset_json)
+    ending = as_text(dataset_json["file_ending"], where="dataset.json: file_ending")
+    return RawDataset(
+        folder=folder,
+        dataset_json=dataset_json,
+        declaration=declaration,
+        table=read_targets(folder / TARGETS_CSV, declaration),
+        train_images=_images(folder / "imagesTr", ending),
+        test_images=_images(folder / "imagesTs", ending),
+    )
+
+
+def read_dataset_json(folder: Path) -> Mapping[str, object]:
+    """The parsed dataset.json of a raw dataset folder.
+
+    Raises:
+        NnmtlError: if it is absent, not JSON, or lacks one of nnU-Net's keys.
+    """
+    path = folder / DATASET_JSON
+    if not path.is_file():
+        raise NnmtlError(f"{path}: expected the dataset's declaration, but there is no such file.")
+    try:
+        parsed = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NnmtlError(f"{path}: expected JSON in UTF-8, but {error}; correct it.") from error
+    return as_object(
+        parsed,
+        where=str(path),
+        required=["channel_names", "labels", "numTraining", "file_ending"],
+    )
+
+
+def check_raw_dataset(folder: Path) -> list[Finding]:
+    """All checks of a raw dataset: declaration, table, images, label maps.
+
+    Reads every label map and the header of every training image. Errors in dataset.json or
+    targets.csv end the checks, because the rest depends on them.
+    """
+    try:
+        dataset = read_raw_dataset(folder)
+    except NnmtlError as error:
+        return [_error(str(error))]
+    return [
+        *_check_folds(dataset),
+        *_check_files(dataset),
+        *_check_label_maps(dataset),
+    ]
+
+
+def _images(folder: Path, ending: str) -> dict[str, dict[int, Path]]:
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.glob(f"*{ending}")):
+        case_id, _, channel = path.name.removesuffix(ending).rpartition("_")
+        if case_id and len(channel) == 4 and channel.isdigit():
+            found.setdefault(case_id, {})[int(channel)] = path
+    return found
+
+
+def _check_folds(dataset: RawDataset) -> list[Finding]:
+    """Checks the table with the folds that planning would draw."""
+    table, train = dataset.table, dataset.train_images
+    findings: list[Finding] = []
+    folds: tuple[Fold, ...] | None = None
+    if train:
+        try:
+            folds = patient_folds(table.select(set(train) & set(table.case_ids)))
+        except NnmtlError as error:
+            findings.append(_error(str(error)))
+    return findings + check_table(
+        table, dataset.declaration, train, folds, test_case_ids=dataset.test_images
+    )
+
+
+def _check_files(dataset: RawDataset) -> list[Finding]:
+    findings = []
+    if dataset.dataset_json["numTraining"] != len(dataset.train_images):
+        findings.append(
+            _error(
+                f"dataset.json: numTraining is {dataset.dataset_json['numTraining']!r}, but "
+                f"imagesTr holds {len(dataset.train_images)} cases; correct it."
+            )
+        )
+    expected = set(range(dataset.num_channels))
+    for part, images in (("imagesTr", dataset.train_images), ("imagesTs", dataset.test_images)):
+        for case_id, channels in images.items():
+            if set(channels) != expected:
+                findings.append(
+                    _error(
+                        f"{part}: the case {case_id!r} has the channels {sorted(channels)}, but "
+                        f"dataset.json declares {sorted(expected)}; store a missing channel as "
+                        "an image of zeros and list it in missing_channels."
+                    )
+                )
+    return findings + _check_stand_ins(dataset) + _check_names_of_labels(dataset)
+
+
+def _check_stand_ins(dataset: RawDataset) -> list[Finding]:
+    """An image that is declared missing must be all zero."""
+    images = {**dataset.test_images, **dataset.train_images}
+    return [
+        _error(
+            f"dataset.json: channel {channel} of case {case_id!r} is listed in missing_channels, "
+            f"but {images[case_id][channel].name} is not all zero; correct one of them."
+        )
+        for case_id, channels in dataset.declaration.missing_channels.items()
+        for channel in channels
+        if channel in images.get(case_id, {}) and np.any(read_array(images[case_id][channel]))
+    ]
+
+
+def _check_names_of_labels(dataset: RawDataset) -> list[Finding]:
+    ending = dataset.file_ending
+    label_paths = (dataset.folder / "labelsTr").glob(f"*{ending}")
+    cases_with_label = {path.name.removesuffix(ending) for path in label_paths}
+    findings = [
+        _error(
+            f"labelsTr: the case {case_id!r} has no label map"
+            f"{did_you_mean(case_id, cases_with_label - set(dataset.train_images))}; add it, all "
+            "ignore if the tumor was never outlined."
+        )
+        for case_id in sorted(set(dataset.train_images) - cases_with_label)
+    ]
+    findings += [
+        _error(f"labelsTr: {case_id + ending!r} belongs to no case in imagesTr; remove it.")
+        for case_id in sorted(cases_with_label - set(dataset.train_images))
+    ]
+    return findings
+
+
+def _check_label_maps(dataset: RawDataset) -> list[Finding]:
+    findings: list[Finding] = []
+    labels_of_case: dict[str, Collection[int]] = {}
+    for case_id, channels in dataset.train_images.items():
+        label_path = dataset.label_path(case_id)
+        if label_path.is_file():
+            try:
+                findings += _check_geometry(case_id, label_path, channels)
+                labels_of_case[case_id] = np.unique(read_array(label_path)).tolist()
+            except NnmtlError as error:
+                findings.append(_error(str(error)))
+    labels = as_object(dataset.dataset_json["labels"], where="dataset.json: labels")
+    ignore_label = labels.get("ignore")
+    return findings + check_labels(
+        labels_of_case,
+        dataset.declaration,
+        known_labels=declared_labels(labels),
+        ignore_label=ignore_label if isinstance(ignore_label, int) else None,
+    )
+
+
+def declared_labels(labels: Mapping[str, object]) -> set[int]:
+    """All values of `dataset.json["labels"]`, `ignore` and region-based ones among them."""
+    values: set[int] = set()
+    for value in labels.values():
+        values |= set(value) if isinstance(value, list) else {value}  # type: ignore[arg-type]
+    return values
+
+
+def _check_geometry(case_id: str, label_path: Path, channels: Mapping[int, Path]) -> list[Finding]:
+    label_header = read_header(label_path)
+    findings = []
+    for channel, path in channels.items():
+        mismatch = geometry_mismatch(read_header(path), label_header)
+        if mismatch:
+            findings.append(
+                _error(
+                    f"the case {case_id!r}: channel {channel} and the label map are not on one "
+                    f"grid: {mismatch}; resample one of them."
+                )
+            )
+    return findings
+
+
+def _error(message: str) -> Finding:
+    return Finding(level="error", message=message)

@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from nnmtl.cohort.biomarker import BinaryBiomarker, ContinuousBiomarker
+from nnmtl.cohort.declaration import Declaration
+from nnmtl.cohort.fingerprint import CaseGeometry, cohort_fingerprint, read_case_geometry
+from nnmtl.errors import NnmtlError
+
+DECLARATION = Declaration(
+    tumor_labels=(1,),
+    biomarkers=(
+        BinaryBiomarker(name="ER"),
+        ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100)),
+    ),
+)
+
+
+def geometry(spacing_z, volume_ml=1.0):
+    extent = None if volume_ml is None else (spacing_z * 2, 10.0, 12.0)
+    return CaseGeometry(
+        shape=(20, 30, 40),
+        spacing_mm=(spacing_z, 1.0, 1.0),
+        tumor_extent_mm=extent,
+        tumor_volume_ml=volume_ml,
+    )
+
+
+def test_a_label_map_is_measured_in_array_order(tmp_path):
+    array = np.zeros((5, 6, 7), np.uint8)
+    array[1:3, 2:5, 3:7] = 2
+    array[0, 0, 0] = 1
+    image = SimpleITK.GetImageFromArray(array)
+    image.SetSpacing((0.5, 1.0, 4.0))
+    SimpleITK.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    measured = read_case_geometry(tmp_path / "a.nii.gz", (2,))
+    assert measured.shape == (5, 6, 7)
+    assert measured.spacing_mm == (4.0, 1.0, 0.5)
+    assert measured.tumor_extent_mm == (8.0, 3.0, 2.0)
+    assert measured.tumor_volume_ml == pytest.approx(24 * 2 / 1000)
+
+
+def test_without_tumor_extent_and_volume_are_absent(tmp_path):
+    image = SimpleITK.GetImageFromArray(np.zeros((3, 3, 3), np.uint8))
+    SimpleITK.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    measured = read_case_geometry(tmp_path / "a.nii.gz", (1,))
+    assert measured.tumor_extent_mm is None
+    assert measured.tumor_volume_ml is None
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(b"not an image")
+    with pytest.raises(NnmtlError, match=r"a\.nii\.gz: expected a readable"):
+        read_case_geometry(tmp_path / "a.nii.gz", (1,))
+
+
+def test_a_fingerprint_counts_by_center_and_is_json(make_table):
+    table = make_table(
+        patients=["p1", "p1", "p2", "p3"],
+        centers=["A", "A", "A", "B"],
+        binary=[1, 0, 1, None],
+        continuous=[10, 20, None, 30],
+    )
+    geometries = {"case_0000": geometry(2.0), "case_0001": geometry(4.0, None)}
+    fingerprint = json.loads(json.dumps(cohort_fingerprint(table, geometries, DECLARATION)))
+    overall, first = fingerprint["overall"], fingerprint["centers"]["A"]
+    assert (overall["num_cases"], overall["num_patients"]) == (4, 3)
+    assert first["biomarkers"]["ER"]["counts"] == {"0": 1, "1": 2}
+    assert first["biomarkers"]["ER"]["fractions"]["1"] == pytest.approx(2 / 3)
+    assert overall["biomarkers"]["Ki67"]["quantiles"]["p50"] == 20
+    assert overall["biomarkers"]["Ki67"]["num_missing"] == 1
+    assert first["spacing_mm"]["p50"] == [3.0, 1.0, 1.0]
+    assert first["field_of_view_mm"]["p50"] == [60.0, 30.0, 40.0]
+    assert first["num_tumors"] == 1
+    assert first["tumor_extent_mm"]["p95"] == [4.0, 10.0, 12.0]
+
+
+def test_what_no_case_has_is_null_not_zero(make_table):
+    table = make_table(patients=["p"], centers=["B"], binary=[None], continuous=[None])
+    overall = cohort_fingerprint(table, {}, DECLARATION)["overall"]
+    assert overall["spacing_mm"]["p50"] is None
+    assert overall["biomarkers"]["ER"]["fractions"] == {"0": None, "1": None}
+    assert overall["biomarkers"]["Ki67"]["quantiles"]["p50"] is None
+
+
+def test_no_patient_is_named_in_a_fingerprint(make_table):
+    table = make_table(patients=["secret"] * 2, centers=["A"] * 2, binary=[0, 1], continuous=[1, 2])
+    text = json.dumps(cohort_fingerprint(table, {}, DECLARATION))
+    assert "secret" not in text
+    assert "case_0000" not in text
