@@ -10,6 +10,9 @@ class BiomarkerHead(nn.Module):
     The linear part can be started from a fitted model (`start_linear`); the learned part ends in
     zeros, so that training goes on from there. `region_logits` are the learned weights of the
     regions for this task: their softmax is even at the start.
+
+    Buffers: `center` and `scale` standardize a continuous target, `threshold` is a binary one's
+    prevalence and `median` a continuous one's median, all in the training fold.
     """
 
     def __init__(
@@ -24,6 +27,11 @@ class BiomarkerHead(nn.Module):
         nn.init.zeros_(self.learned.bias)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+        # Learned from the training fold's targets, outside gradients.
+        self.register_buffer("center", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("threshold", torch.full((), 0.5))
+        self.register_buffer("median", torch.full((), torch.nan))
 
     def forward(self, regions: Tensor, scalars: Tensor) -> Tensor:
         """Region features (B, R, D) and scalars (B, S) → (B, num_outputs)."""

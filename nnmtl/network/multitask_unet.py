@@ -41,6 +41,7 @@ class MultiTaskUNet(nn.Module):
         mask_given: Tensor | None = None,
         covariates: Tensor | None = None,
         spacing_mm: tuple[float, ...] | None = None,
+        encoder_gradient: float = 1.0,
     ) -> Tensor | list[Tensor] | MultiTaskOutput:
         """Segments, and predicts biomarkers if asked.
 
@@ -52,6 +53,7 @@ class MultiTaskUNet(nn.Module):
             mask_given: (B,) boolean, False where the own segmentation replaces `mask`.
             covariates: (B, K) clinical covariates, nan where missing.
             spacing_mm: voxel size of this batch; None is the planned one.
+            encoder_gradient: factor on the gradient that the heads send into the encoder.
 
         Returns:
             Segmentation logits as nnU-Net expects them, or a `MultiTaskOutput`.
@@ -66,18 +68,21 @@ class MultiTaskUNet(nn.Module):
         if covariates is not None:
             statistics = torch.cat([statistics, covariates.to(statistics)], dim=1)
         with torch.autocast(x.device.type, enabled=False):
-            biomarkers = self.tower(skips, weights, statistics)
+            damped = [_damp(stage, encoder_gradient) for stage in skips]
+            biomarkers = self.tower(damped, weights, statistics)
         return MultiTaskOutput(segmentation, biomarkers, statistics)
 
     def _tumor_mask(
         self, segmentation: Tensor | list[Tensor], mask: Tensor | None, given: Tensor | None
     ) -> Tensor:
-        if mask is not None and (given is None or bool(given.all())):
+        if mask is not None and given is None:
             return mask.bool()
         logits = segmentation[0] if isinstance(segmentation, list) else segmentation
         predicted = torch.isin(logits.argmax(1), logits.new_tensor(self.plan.tumor_labels).long())
         if mask is None:
             return predicted
+        # Early in training a segmentation can be empty; then the true mask stands in.
+        given = given | ~predicted.flatten(1).any(1)
         shape = (-1, *[1] * (mask.ndim - 1))
         return torch.where(given.view(shape), mask.bool(), predicted)
 
@@ -87,11 +92,10 @@ class MultiTaskUNet(nn.Module):
         """Region weights (B, R, *spatial) and raw statistics (B, F) without covariates."""
         image, masks = x.float(), mask.cpu().numpy()
         distances = [signed_distance_mm(one, spacing_mm) for one in masks]
-        if self.training and self.plan.jitter_mm > 0:
-            distances = [
-                jitter_distance(one, spacing_mm, sd_mm=self.plan.jitter_mm) for one in distances
-            ]
-        distance = torch.from_numpy(np.stack(distances)).to(x.device)
+        distance = torch.from_numpy(np.stack(distances))
+        if self.training:
+            distance = jitter_distance(distance, torch.default_generator, self.plan.jitter_mm)
+        distance = distance.to(x.device)
         body = torch.from_numpy(np.stack([body_mask(one) for one in image[:, 0].cpu().numpy()]))
         body = body.to(x.device)
         weights = region_weights(
@@ -105,6 +109,13 @@ class MultiTaskUNet(nn.Module):
             parts.append(_log_volume(distance, spacing_mm))
         statistics = torch.cat(parts, dim=1) if parts else image.new_zeros(len(image), 0)
         return weights, statistics
+
+
+def _damp(features: Tensor, factor: float) -> Tensor:
+    """The same values with a scaled gradient."""
+    if factor == 1.0:
+        return features
+    return features.detach() * (1 - factor) + features * factor
 
 
 def _log_volume(distance: Tensor, spacing_mm: tuple[float, ...]) -> Tensor:

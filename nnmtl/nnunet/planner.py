@@ -11,7 +11,7 @@ from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner
     ExperimentPlanner,
 )
 
-from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker
+from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker, ContinuousBiomarker
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.splits import patient_folds
 from nnmtl.cohort.targets import TargetTable, read_targets
@@ -234,7 +234,12 @@ def _training(
 
 def _head(biomarker: Biomarker) -> HeadPlan:
     num_outputs = len(biomarker.categories) if isinstance(biomarker, CategoricalBiomarker) else 1
-    return HeadPlan(name=biomarker.name, kind=biomarker.kind, num_outputs=num_outputs)
+    # A percentage is bounded and skewed: its logit is neither.
+    is_percentage = isinstance(biomarker, ContinuousBiomarker) and biomarker.unit == "%"
+    limits = biomarker.range if is_percentage else None
+    return HeadPlan(
+        name=biomarker.name, kind=biomarker.kind, num_outputs=num_outputs, range=limits
+    )
 
 
 def _apply_unet_overrides(configuration: dict[str, Any], unet: dict[str, Any]) -> None:

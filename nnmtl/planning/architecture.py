@@ -20,11 +20,20 @@ class RegionPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadPlan:
-    """One biomarker head. `num_outputs`: 1 (binary, continuous) or the number of categories."""
+    """One biomarker head.
+
+    Attributes:
+        name: the biomarker.
+        kind: its kind.
+        num_outputs: 1 (binary, continuous) or the number of categories.
+        range: lowest and highest value of a continuous biomarker on which the head works on the
+            logit scale, so that no prediction leaves it; None for the plain scale.
+    """
 
     name: str
     kind: Literal["binary", "categorical", "continuous"]
     num_outputs: int
+    range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +81,14 @@ def parse_architecture(value: Mapping[str, Any]) -> ArchitecturePlan:
     refuse_other_keys(value, ArchitecturePlan, where='plans: arch_kwargs["multitask"]')
     parsed = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
     parsed["regions"] = tuple(RegionPlan(**region) for region in value["regions"])
-    parsed["heads"] = tuple(HeadPlan(**head) for head in value["heads"])
+    parsed["heads"] = tuple(_parse_head(head) for head in value["heads"])
     return ArchitecturePlan(**parsed)
+
+
+def _parse_head(value: Mapping[str, Any]) -> HeadPlan:
+    refuse_other_keys(value, HeadPlan, where='plans: arch_kwargs["multitask"]["heads"]')
+    limits = value["range"]
+    return HeadPlan(**{**value, "range": None if limits is None else tuple(limits)})
 
 
 def refuse_other_keys(value: Mapping[str, Any], plan_class: type, *, where: str) -> None:

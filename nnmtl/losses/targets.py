@@ -1,0 +1,103 @@
+"""Targets of a batch as tensors, and the named losses of a batch of head outputs."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnmtl.cohort.targets import ClassTarget, TargetTable
+from nnmtl.losses.biomarker import masked_binary_loss, masked_class_loss, masked_interval_loss
+from nnmtl.losses.joint import prior_entropy
+from nnmtl.planning.architecture import HeadPlan
+
+
+class BatchTarget(NamedTuple):
+    """One biomarker of a batch.
+
+    Attributes:
+        observed: (B,) boolean.
+        possible: (B, K) boolean for binary (K = 2) and categorical biomarkers, else None.
+        lower: (B,) lower end of a continuous target on the head's scale, else None.
+        upper: (B,) upper end.
+    """
+
+    observed: Tensor
+    possible: Tensor | None = None
+    lower: Tensor | None = None
+    upper: Tensor | None = None
+
+
+def batch_targets(
+    table: TargetTable, case_ids: Sequence[str], heads: Sequence[HeadPlan], *, device: torch.device
+) -> dict[str, BatchTarget]:
+    """Looks up the targets of a batch by case id; continuous ones on the head's scale."""
+    row_of = {case_id: row for row, case_id in enumerate(table.case_ids)}
+    rows = np.array([row_of[str(case_id)] for case_id in case_ids])
+    return {head.name: _batch_target(table, rows, head, device) for head in heads}
+
+
+def _batch_target(
+    table: TargetTable, rows: np.ndarray, head: HeadPlan, device: torch.device
+) -> BatchTarget:
+    target = table.targets[head.name].select(rows)
+    observed = torch.from_numpy(target.observed).to(device)
+    if isinstance(target, ClassTarget):
+        return BatchTarget(observed, possible=torch.from_numpy(target.possible).to(device))
+    lower, upper = (
+        torch.from_numpy(to_head_scale(values, head)).float().to(device)
+        for values in (target.lower, target.upper)
+    )
+    return BatchTarget(observed, lower=lower, upper=upper)
+
+
+def to_head_scale(values: np.ndarray, head: HeadPlan) -> np.ndarray:
+    """Values in their unit → the scale that the head works on (the logit for a bounded one)."""
+    if head.range is None:
+        return values
+    low, high = head.range
+    share = np.clip((values - low) / (high - low), 0.005, 0.995)
+    return np.log(share / (1 - share))
+
+
+def from_head_scale(values: np.ndarray, head: HeadPlan) -> np.ndarray:
+    """The inverse of `to_head_scale`."""
+    if head.range is None:
+        return values
+    low, high = head.range
+    return low + (high - low) / (1 + np.exp(-values))
+
+
+def biomarker_losses(
+    outputs: Mapping[str, Tensor],
+    targets: Mapping[str, BatchTarget],
+    heads: Sequence[HeadPlan],
+    scaling: Mapping[str, tuple[Tensor, Tensor]],
+    *,
+    smoothing: float,
+) -> dict[str, Tensor]:
+    """Named losses, each about 1 for a head that knows nothing.
+
+    Args:
+        outputs: name → (B, num_outputs).
+        targets: name → target.
+        heads: the heads to score.
+        scaling: name → (center, scale) of a continuous head's targets.
+        smoothing: label smoothing of binary and categorical biomarkers.
+    """
+    losses = {}
+    for head in heads:
+        output, target = outputs[head.name].float(), targets[head.name]
+        if head.kind == "binary":
+            positive = target.possible[:, 1].float()
+            loss = masked_binary_loss(output[:, 0], positive, target.observed, smoothing=smoothing)
+            losses[head.name] = loss / prior_entropy(2)
+        elif head.kind == "categorical":
+            loss = masked_class_loss(output, target.possible, target.observed, smoothing=smoothing)
+            losses[head.name] = loss / prior_entropy(head.num_outputs)
+        else:
+            center, scale = scaling[head.name]
+            lower, upper = (target.lower - center) / scale, (target.upper - center) / scale
+            losses[head.name] = masked_interval_loss(output[:, 0], lower, upper, target.observed)
+    return losses

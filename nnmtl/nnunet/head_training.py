@@ -1,0 +1,136 @@
+"""What the trainer does for the heads: batches of regions of interest, losses, monitoring."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nnmtl.cohort.declaration import Declaration
+from nnmtl.cohort.targets import TargetTable
+from nnmtl.losses.joint import joint_loss
+from nnmtl.losses.targets import batch_targets, biomarker_losses
+from nnmtl.network.linear_start import start_linear_heads
+from nnmtl.network.output import MultiTaskOutput
+from nnmtl.nnunet.precision import autocast_for
+from nnmtl.nnunet.roi_loader import RoiLoader, roi_batches
+from nnmtl.planning.architecture import HeadPlan
+from nnmtl.planning.schedule import true_mask_share
+from nnmtl.planning.training import TrainingPlan
+
+START_VIEWS = 3  # views of each training case that the linear start is fitted on
+
+
+class HeadTraining:
+    """Trains the heads of one network on regions of interest.
+
+    The targets of the training cases are all that is learned from; validation targets are used
+    for the curves that a person looks at.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., MultiTaskOutput],
+        tower: nn.Module,
+        *,
+        plan: TrainingPlan,
+        heads: Sequence[HeadPlan],
+        declaration: Declaration,
+        table: TargetTable,
+        loader: RoiLoader,
+        device: torch.device,
+    ) -> None:
+        """Keeps what it is given.
+
+        Args:
+            network: the network as the trainer calls it.
+            tower: its biomarker tower.
+            plan: rates, weights and schedule.
+            heads: the heads of the tower.
+            declaration: tumor labels and missing channels.
+            table: targets of training and validation cases.
+            loader: regions of interest of the training cases.
+            device: where the network is.
+        """
+        self.network, self.tower = network, tower
+        self.plan, self.heads, self.declaration = plan, heads, declaration
+        self.table, self.loader, self.device = table, loader, device
+        self.row_of = {case_id: row for row, case_id in enumerate(table.case_ids)}
+        self.batches = roi_batches(loader)
+
+    def losses(self, progress: float) -> tuple[Tensor, dict[str, Tensor], MultiTaskOutput, Any]:
+        """The next batch: weighted sum, losses by name, outputs, and the batch itself."""
+        batch = next(self.batches)
+        self.blank_missing_channels(batch)
+        masks = self.tumor_masks(batch)
+        use_true = torch.rand(len(masks)) < true_mask_share(progress, self.plan)
+        with autocast_for(self.device):
+            output = self.predict(batch, masks, use_true.to(self.device))
+        targets = batch_targets(self.table, batch["keys"], self.heads, device=self.device)
+        losses = biomarker_losses(
+            output.biomarkers,
+            targets,
+            self.heads,
+            self.scaling(),
+            smoothing=self.plan.label_smoothing,
+        )
+        return joint_loss(losses, self.plan.loss_weights), losses, output, batch
+
+    def predict(
+        self, batch: dict[str, Any], masks: Tensor | None, use_mask: Tensor | None
+    ) -> MultiTaskOutput:
+        """The network's outputs for a batch of regions of interest."""
+        return self.network(
+            batch["data"].to(self.device),
+            with_biomarkers=True,
+            mask=masks,
+            mask_given=use_mask,
+            covariates=self._covariates(batch["keys"]),
+            encoder_gradient=self.plan.encoder_gradient,
+        )
+
+    def scaling(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Head name → center and scale of its targets."""
+        modules = {head.name: self.tower.heads[head.name] for head in self.heads}
+        return {name: (module.center, module.scale) for name, module in modules.items()}
+
+    def tumor_masks(self, batch: dict[str, Any]) -> Tensor:
+        """True tumor masks (B, *spatial); empty where a case has no mask."""
+        label_map = batch["target"][:, 0].to(self.device)
+        labels = torch.tensor(self.declaration.tumor_labels, device=self.device)
+        return torch.isin(label_map, labels.to(label_map.dtype))
+
+    def blank_missing_channels(self, batch: dict[str, Any]) -> None:
+        """Noise augmentation must not make an image of a channel that was never acquired."""
+        for row, case_id in enumerate(batch["keys"]):
+            channels = self.declaration.missing_channels.get(str(case_id), ())
+            batch["data"][row, list(channels)] = 0
+
+    @torch.no_grad()
+    def start_linear(self) -> None:
+        """Fits the heads' linear part on the training cases, with the present segmentation.
+
+        Half of the views use the true mask, half the network's own.
+        """
+        count = START_VIEWS * len(self.loader.indices)
+        statistics, keys = [], []
+        for _ in range(-(-count // self.plan.roi_batch_size)):
+            batch = next(self.batches)
+            self.blank_missing_channels(batch)
+            masks = self.tumor_masks(batch)
+            use_true = torch.rand(len(masks)) < 0.5
+            with autocast_for(self.device):
+                output = self.predict(batch, masks, use_true.to(self.device))
+            statistics.append(output.statistics)
+            keys.extend(str(case) for case in batch["keys"])
+        targets = batch_targets(self.table, keys, self.heads, device=self.device)
+        groups = [self.table.patient_ids[self.row_of[case]] for case in keys]
+        start_linear_heads(self.tower, torch.cat(statistics), targets, self.heads, groups)
+
+    def _covariates(self, keys: Sequence[str]) -> Tensor | None:
+        if not self.table.covariates:
+            return None
+        rows = [self.row_of[str(case)] for case in keys]
+        columns = [values[rows] for values in self.table.covariates.values()]
+        return torch.from_numpy(np.stack(columns, axis=1)).float().to(self.device)

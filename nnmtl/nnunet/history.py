@@ -1,0 +1,59 @@
+"""`task_history.jsonl`: one line per epoch, and what the log says of it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class History:
+    """The epochs of one fold, kept in a file of JSON lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "task_history.jsonl"
+        self.rows: list[dict[str, Any]] = []
+
+    def restore(self, num_epochs: int) -> None:
+        """Reads the first epochs back; later lines, of epochs that will run again, go."""
+        if self.path.is_file():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            self.rows = [json.loads(line) for line in lines][:num_epochs]
+        self._write()
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Adds an epoch."""
+        self.rows.append(row)
+        self._write()
+
+    def line(self, num_epochs: int) -> str:
+        """The last epoch in words, with the time left."""
+        row = self.rows[-1]
+        left = np.mean([each["seconds"] for each in self.rows[-5:]]) * (num_epochs - len(self.rows))
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in row["train"].items())
+        scores = ", ".join(
+            f"{name} {key} {value[key]:.3f}"
+            for name, value in row["validation"].items()
+            if isinstance(value, dict)
+            for key in value
+            if key != "n"
+        )
+        return (
+            f"epoch {row['epoch'] + 1}/{num_epochs}  {row['seconds']:.0f} s  "
+            f"left {left / 60:.1f} min  loss: {losses}  "
+            f"validation: dice {row['validation']['dice']:.3f}{', ' + scores if scores else ''}"
+        )
+
+    def _write(self) -> None:
+        part = self.path.with_name(f".{self.path.name}.part")
+        part.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+        part.replace(self.path)
+
+
+def mean_losses(losses: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Mean of each task's loss over the iterations in which it was trained."""
+    names = dict.fromkeys(name for each in losses for name in each)
+    return {
+        name: float(np.mean([each[name] for each in losses if name in each])) for name in names
+    }

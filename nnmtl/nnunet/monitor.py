@@ -1,0 +1,105 @@
+"""Watches the heads while they train: validation curves and the collapse alarm."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnmtl.cohort.targets import ClassTarget
+from nnmtl.evaluation.discrimination import auc
+from nnmtl.losses.targets import from_head_scale
+from nnmtl.nnunet.head_training import HeadTraining
+from nnmtl.nnunet.precision import autocast_for
+from nnmtl.nnunet.roi_loader import RoiLoader
+from nnmtl.planning.architecture import HeadPlan
+from nnmtl.planning.training import TrainingPlan
+
+CASES = 48  # validation cases per epoch: curves for a person to look at, not a result
+SMALLEST_SPREAD = 0.02  # of probabilities; of standardized values
+QUIET = 0.25  # share of the joint phase before the alarm may ring
+
+
+class HeadMonitor:
+    """Validation curves of the heads and an alarm when their predictions stop varying."""
+
+    def __init__(self, training: HeadTraining, loader: RoiLoader) -> None:
+        self.training = training
+        self.loader = loader
+        self.cases = sorted(str(case) for case in loader.indices)[:CASES]
+        self.outputs: dict[str, list[Tensor]] = {}
+
+    def add(self, biomarkers: dict[str, Tensor]) -> None:
+        """Notes a training batch's outputs."""
+        for name, output in biomarkers.items():
+            self.outputs.setdefault(name, []).append(output.detach().float().cpu())
+
+    def alarms(self, progress: float, plan: TrainingPlan) -> list[str]:
+        """One sentence per head whose outputs hardly varied over the epoch; forgets the epoch."""
+        outputs, self.outputs = self.outputs, {}
+        joint = (progress - plan.warmup_fraction) / max(1e-9, 1 - plan.warmup_fraction)
+        if joint < QUIET:
+            return []
+        found = []
+        for head in self.training.heads:
+            spread = _spread(torch.cat(outputs[head.name]), head) if head.name in outputs else 1.0
+            if spread < SMALLEST_SPREAD:
+                found.append(
+                    f"{head.name}: predictions hardly vary (standard deviation {spread:.4f}): the "
+                    "head has collapsed to one answer. Check its targets, its number of events and "
+                    "its learning rate."
+                )
+        return found
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, dict[str, float]]:
+        """AUC or mean absolute error per head on validation cases, with predicted masks."""
+        outputs: dict[str, list[Tensor]] = {head.name: [] for head in self.training.heads}
+        for start in range(0, len(self.cases), self.loader.batch_size):
+            batch = self._batch(self.cases[start : start + self.loader.batch_size])
+            self.training.blank_missing_channels(batch)
+            with autocast_for(self.training.device):
+                output = self.training.predict(batch, None, None)
+            for name, values in output.biomarkers.items():
+                outputs[name].append(values.float().cpu())
+        table = self.training.table.select(self.cases)
+        return {
+            head.name: _score(
+                torch.cat(outputs[head.name]).numpy(),
+                table.targets[head.name],
+                head,
+                self.training.tower.heads[head.name],
+            )
+            for head in self.training.heads
+        }
+
+    def _batch(self, cases: list[str]) -> dict[str, Any]:
+        """These cases, in this order, through nnU-Net's loader."""
+        whole, self.loader.get_indices = self.loader.get_indices, lambda: cases
+        size, self.loader.batch_size = self.loader.batch_size, len(cases)
+        try:
+            return self.loader.generate_train_batch()
+        finally:
+            self.loader.get_indices, self.loader.batch_size = whole, size
+
+
+def _spread(output: Tensor, head: HeadPlan) -> float:
+    if head.kind == "binary":
+        return float(torch.sigmoid(output[:, 0]).std())
+    if head.kind == "categorical":
+        return float(torch.softmax(output, 1).std(0).max())
+    return float(output[:, 0].std())
+
+
+def _score(output: np.ndarray, target: Any, head: HeadPlan, module: Any) -> dict[str, float]:
+    known = target.observed
+    if isinstance(target, ClassTarget):
+        known = known & (target.possible.sum(1) == 1)
+        classes = target.possible.argmax(1)[known]
+        if head.kind == "binary":
+            return {"auc": auc(classes == 1, output[known, 0]), "n": int(known.sum())}
+        areas = [auc(classes == k, output[known, k]) for k in range(head.num_outputs)]
+        return {"auc": float(np.nanmean(areas)), "n": int(known.sum())}
+    value = output[:, 0] * float(module.scale) + float(module.center)
+    error = np.abs(from_head_scale(value, head) - (target.lower + target.upper) / 2)[known]
+    return {"mae": float(error.mean()), "n": int(known.sum())}

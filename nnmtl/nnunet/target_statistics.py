@@ -1,0 +1,39 @@
+"""What the heads learn from targets outside gradients: of the training fold only."""
+
+import numpy as np
+import torch
+
+from nnmtl.cohort.targets import ClassTarget, ContinuousTarget, TargetTable
+from nnmtl.losses.targets import to_head_scale
+from nnmtl.network.tower import BiomarkerTower
+from nnmtl.planning.architecture import HeadPlan
+
+SMALLEST_SCALE = 1e-3
+
+
+@torch.no_grad()
+def set_target_statistics(
+    tower: BiomarkerTower, training: TargetTable, heads: tuple[HeadPlan, ...]
+) -> None:
+    """Sets the heads' buffers: center and scale, decision threshold, median.
+
+    The threshold of a binary biomarker is its prevalence: there a calibrated head balances
+    sensitivity and specificity about evenly.
+
+    Args:
+        tower: changed in place.
+        training: targets of the fold's training cases and of no others.
+        heads: the tower's heads.
+    """
+    for head in heads:
+        module, target = tower.heads[head.name], training.targets[head.name]
+        if not target.observed.any():
+            continue
+        if isinstance(target, ContinuousTarget):
+            middle = (target.lower + target.upper)[target.observed] / 2
+            on_head_scale = to_head_scale(middle, head)
+            module.center.fill_(float(np.mean(on_head_scale)))
+            module.scale.fill_(max(SMALLEST_SCALE, float(np.std(on_head_scale))))
+            module.median.fill_(float(np.median(middle)))
+        elif isinstance(target, ClassTarget) and head.kind == "binary":
+            module.threshold.fill_(float(target.possible[target.observed, 1].mean()))

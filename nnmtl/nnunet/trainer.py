@@ -1,0 +1,363 @@
+"""The joint trainer: nnU-Net's trainer with biomarker heads. Hooks only; the work is below."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from time import time
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import Tensor
+
+from nnmtl.cohort.declaration import Declaration, parse_declaration
+from nnmtl.cohort.targets import read_targets
+from nnmtl.errors import NnmtlError
+from nnmtl.network.averaging import AveragedWeights
+from nnmtl.nnunet.checkpoint import read_checkpoint, set_random_state, write_checkpoint
+from nnmtl.nnunet.cohort_files import TARGETS, targets_hash
+from nnmtl.nnunet.head_training import HeadTraining
+from nnmtl.nnunet.history import History, mean_losses
+from nnmtl.nnunet.interruption import Interruption
+from nnmtl.nnunet.monitor import HeadMonitor
+from nnmtl.nnunet.precision import autocast_for
+from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, RoiLoader, plain_transforms, training_transforms
+from nnmtl.nnunet.target_statistics import set_target_statistics
+from nnmtl.planning.architecture import HeadPlan, parse_architecture
+from nnmtl.planning.schedule import head_rate, heads_are_on
+from nnmtl.planning.training import TrainingPlan, parse_training
+
+CLIP_HEADS = 1.0
+CLIP_UNET = 12.0  # nnU-Net's
+SAVE_EVERY_SECONDS = 240.0
+
+
+class nnMTLTrainer(nnUNetTrainer):
+    """Trains segmentation on nnU-Net's patches and the heads on tumor-centered regions.
+
+    Without biomarkers in the plans every hook is nnU-Net's own.
+    """
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),
+    ) -> None:
+        """Same signature as nnU-Net's, which records these arguments by name."""
+        plans.setdefault("continue_training", False)
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        if self.is_cascaded or configuration == "3d_lowres":
+            raise NnmtlError(
+                f"{configuration}: nnMTL trains 3d_fullres and 2d, no cascades. Choose one of them."
+            )
+        self.declaration: Declaration | None = (
+            parse_declaration(dataset_json) if "nnmtl" in dataset_json else None
+        )
+        section = self.configuration_manager.configuration.get("nnmtl")
+        multitask = self.configuration_manager.network_arch_init_kwargs.get("multitask")
+        self.heads: tuple[HeadPlan, ...] = parse_architecture(multitask).heads if multitask else ()
+        self.plan: TrainingPlan | None = parse_training(section) if section else None
+        self.iteration = 0
+        self.average: AveragedWeights | None = None
+        self.linear_started = False
+        self.outputs: list[dict[str, Any]] = []  # of the running epoch
+        self.restored: dict[str, Any] | None = None
+        self.after_epoch: Callable[[], None] = lambda: None  # e.g. to draw the curves
+        if self.heads:
+            self.num_epochs = self.plan.epochs
+            self.num_iterations_per_epoch = self.plan.iterations_per_epoch
+            self.num_val_iterations_per_epoch = self.plan.validation_iterations
+            self.initial_lr = self.plan.lr_unet
+
+    # set-up -----------------------------------------------------------------------------------
+
+    def initialize(self) -> None:
+        """Adds the averaged weights to nnU-Net's network, optimizer and loss."""
+        super().initialize()
+        if not self.heads:
+            return
+        self.targets_sha256 = targets_hash(Path(self.preprocessed_dataset_folder_base))
+        if self.plan.ema_decay > 0:
+            self.average = AveragedWeights(self.unwrapped, self.plan.ema_decay)
+
+    @property
+    def unwrapped(self) -> torch.nn.Module:
+        """The network without DDP and torch.compile."""
+        network = self.network.module if self.is_ddp else self.network
+        return getattr(network, "_orig_mod", network)
+
+    def _do_i_compile(self) -> bool:
+        return not self.heads and super()._do_i_compile()
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
+        """nnU-Net's SGD for encoder and decoder; a second optimizer, AdamW, for the heads."""
+        if not self.heads:
+            return super().configure_optimizers()
+        tower = list(self.unwrapped.tower.parameters())
+        self.head_optimizer = torch.optim.AdamW(
+            tower, lr=self.plan.lr_heads, weight_decay=self.plan.weight_decay_heads
+        )
+        in_tower = {id(parameter) for parameter in tower}
+        whole = self.network
+        self.network = torch.nn.ParameterList(
+            parameter for parameter in whole.parameters() if id(parameter) not in in_tower
+        )
+        try:
+            return super().configure_optimizers()
+        finally:
+            self.network = whole
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:
+        """Mirrors in training as nnU-Net does, in prediction as the plan says."""
+        result = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        if self.heads and not self.plan.mirror_in_prediction:
+            self.inference_allowed_mirroring_axes = None
+        return result
+
+    def get_dataloaders(self) -> Any:
+        """nnU-Net's patch loaders; the heads get their own beside them."""
+        loaders = super().get_dataloaders()
+        if self.heads:
+            self._prepare_heads()
+        return loaders
+
+    def _prepare_heads(self) -> None:
+        table = read_targets(
+            Path(self.preprocessed_dataset_folder_base) / TARGETS, self.declaration
+        )
+        train, validation = self.get_tr_and_val_datasets()
+        set_target_statistics(self.unwrapped.tower, table.select(train.identifiers), self.heads)
+        dimension = len(self.plan.roi_size)
+        loader = self._roi_loader(train, training_transforms(dimension), SHIFT_VOXELS)
+        self.head_training = HeadTraining(
+            self.network,
+            self.unwrapped.tower,
+            plan=self.plan,
+            heads=self.heads,
+            declaration=self.declaration,
+            table=table,
+            loader=loader,
+            device=self.device,
+        )
+        self.monitor = HeadMonitor(
+            self.head_training, self._roi_loader(validation, plain_transforms(), 0)
+        )
+        self.history = History(Path(self.output_folder))
+
+    def _roi_loader(self, dataset: Any, transforms: Any, shift_voxels: int) -> RoiLoader:
+        return RoiLoader(
+            dataset,
+            batch_size=self.plan.roi_batch_size,
+            roi_size=self.plan.roi_size,
+            label_manager=self.label_manager,
+            tumor_labels=self.declaration.tumor_labels,
+            transforms=transforms,
+            shift_voxels=shift_voxels,
+        )
+
+    # one iteration ----------------------------------------------------------------------------
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, from 0 to 1."""
+        done = self.current_epoch * self.num_iterations_per_epoch + self.iteration
+        return done / (self.num_epochs * self.num_iterations_per_epoch)
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """One patch batch for the segmentation; after the warm-up one region batch for the heads."""
+        if not self.heads:
+            return super().train_step(batch)
+        joint = heads_are_on(self.progress, self.plan)
+        if joint and self.plan.linear_start and not self.linear_started:
+            self._start_linear()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.head_optimizer.zero_grad(set_to_none=True)
+        losses = {"segmentation": self._segmentation_step(batch)}
+        if joint:
+            losses |= self._head_step()
+        self._update(joint=joint)
+        return {"loss": losses["segmentation"], "losses": losses}
+
+    def _start_linear(self) -> None:
+        self.head_training.start_linear()
+        self.linear_started = True
+        if self.average is not None:
+            self.average.restart(self.unwrapped, prefix="tower.")
+
+    def _segmentation_step(self, batch: dict[str, Any]) -> float:
+        self.head_training.blank_missing_channels(batch)
+        target = batch["target"]
+        levels = target if isinstance(target, list) else [target]
+        levels = [level.to(self.device, non_blocking=True) for level in levels]
+        with autocast_for(self.device):
+            output = self.network(batch["data"].to(self.device, non_blocking=True))
+            loss = self.loss(output, levels if isinstance(target, list) else levels[0])
+        self._backward(loss)
+        return float(loss.detach())
+
+    def _head_step(self) -> dict[str, float]:
+        total, losses, output, batch = self.head_training.losses(self.progress)
+        weight = self.plan.roi_segmentation_weight
+        if weight > 0:
+            total = total + weight * self._region_segmentation(output.segmentation, batch)
+        self._backward(total)
+        self.monitor.add(output.biomarkers)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _region_segmentation(self, segmentation: Any, batch: dict[str, Any]) -> Tensor:
+        if not isinstance(segmentation, list | tuple):
+            return self.loss(segmentation, batch["target"].to(self.device))
+        return self.loss.loss(segmentation[0], batch["target"].to(self.device))
+
+    def _backward(self, loss: Tensor) -> None:
+        (loss if self.grad_scaler is None else self.grad_scaler.scale(loss)).backward()
+
+    def _update(self, *, joint: bool) -> None:
+        for group in self.head_optimizer.param_groups:
+            group["lr"] = head_rate(self.progress, self.plan)
+        optimizers = [self.optimizer, self.head_optimizer] if joint else [self.optimizer]
+        limits = [CLIP_UNET, CLIP_HEADS]
+        for optimizer, limit in zip(optimizers, limits, strict=False):
+            if self.grad_scaler is not None:
+                self.grad_scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], limit)
+            if self.grad_scaler is None:
+                optimizer.step()
+            else:
+                self.grad_scaler.step(optimizer)
+        if self.grad_scaler is not None:
+            self.grad_scaler.update()
+        if self.average is not None:
+            self.average.update(self.unwrapped)
+
+    # one epoch --------------------------------------------------------------------------------
+
+    def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
+        """Keeps each task's mean loss for the history."""
+        if self.heads:
+            self.train_losses = mean_losses(
+                [output.pop("losses") for output in train_outputs]
+            )
+        super().on_train_epoch_end(train_outputs)
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's, in the precision of the training."""
+        if not self.heads:
+            return super().validation_step(batch)
+        self.head_training.blank_missing_channels(batch)
+        with autocast_for(self.device):
+            return super().validation_step(batch)
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        """Adds the heads' curves and the collapse alarm."""
+        super().on_validation_epoch_end(val_outputs)
+        if not self.heads:
+            return
+        joint = heads_are_on(self.progress, self.plan)
+        validation = self.monitor.validate() if joint else {}
+        alarms = self.monitor.alarms(self.progress, self.plan) if joint else []
+        for alarm in alarms:
+            self.print_to_log_file(f"ALARM: {alarm}")
+        self.record = {
+            "epoch": self.current_epoch,
+            "lr": {
+                "unet": self.optimizer.param_groups[0]["lr"],
+                "heads": head_rate(self.progress, self.plan),
+            },
+            "train": self.train_losses,
+            "validation": {
+                "dice": float(self.logger.get_value("mean_fg_dice", step=-1)),
+                **validation,
+            },
+            "alarms": alarms,
+        }
+
+    def on_epoch_end(self) -> None:
+        """Writes the history, tells the time left; nnU-Net's own end of an epoch comes first."""
+        if not self.heads:
+            super().on_epoch_end()
+            return
+        started = self.logger.get_value("epoch_start_timestamps", step=-1)
+        seconds = time() - started
+        self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
+        self.history.append({**self.record, "seconds": round(seconds, 2)})
+        self.print_to_log_file(self.history.line(self.num_epochs))
+        self.after_epoch()
+        self.current_epoch += 1
+        self.iteration = 0
+
+    def run_training(self) -> None:
+        """nnU-Net's loop, which can also stop and go on within an epoch."""
+        if not self.heads:
+            super().run_training()
+            return
+        self.on_train_start()
+        resumed = self.restored is not None
+        self._restore_position()
+        with Interruption() as interruption:
+            self.last_saved = time()
+            while self.current_epoch < self.num_epochs:
+                if not resumed:
+                    self.on_epoch_start()
+                    self.outputs = []
+                self._run_epoch(interruption, resumed=resumed)
+                resumed = False
+        self.on_train_end()
+
+    def _restore_position(self) -> None:
+        """After the loaders have drawn their first batches, the random streams go back as well."""
+        self.history.restore(self.current_epoch)
+        if self.restored is not None:
+            self.outputs = self.restored["outputs"]
+            self.monitor.outputs = self.restored["monitor"]
+            set_random_state(self.restored["random"])
+            self.restored = None
+
+    def _run_epoch(self, interruption: Interruption, *, resumed: bool) -> None:
+        if resumed:
+            self.network.train()
+        else:
+            self.on_train_epoch_start()
+        while self.iteration < self.num_iterations_per_epoch:
+            self.outputs.append(self.train_step(next(self.dataloader_train)))
+            self.iteration += 1
+            if interruption.requested or time() - self.last_saved > SAVE_EVERY_SECONDS:
+                self.save_checkpoint(str(Path(self.output_folder) / "checkpoint_latest.pth"))
+                self.last_saved = time()
+            interruption.stop_if_requested()
+        self.on_train_epoch_end([dict(output) for output in self.outputs])
+        with torch.no_grad(), self.averaged():
+            self.on_validation_epoch_start()
+            batches = range(self.num_val_iterations_per_epoch)
+            self.on_validation_epoch_end(
+                [self.validation_step(next(self.dataloader_val)) for _ in batches]
+            )
+        self.on_epoch_end()
+
+    # state ------------------------------------------------------------------------------------
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within it the network has the averaged weights, which are the ones that count."""
+        return self.average.lent_to(self.unwrapped) if self.average else nullcontext()
+
+    def save_checkpoint(self, filename: str) -> None:
+        """nnU-Net's checkpoint with averaged weights, plus `nnmtl_state` to go on from."""
+        if not self.heads:
+            super().save_checkpoint(filename)
+        elif self.local_rank == 0 and not self.disable_checkpointing:
+            write_checkpoint(self, Path(filename))
+
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
+        """Reads a checkpoint without running anything in it."""
+        if not self.was_initialized:
+            self.initialize()
+        self.restored = read_checkpoint(self, Path(filename_or_checkpoint))
+
+    def on_train_end(self) -> None:
+        """nnU-Net's end; the history and its picture stay."""
+        super().on_train_end()
+        if self.heads:
+            self.after_epoch()
