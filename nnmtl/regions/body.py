@@ -23,11 +23,15 @@ def body_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
         bool, same shape. A constant image has no air to tell: all True.
     """
     finite = np.isfinite(image)
-    smooth = ndimage.uniform_filter(np.where(finite, image, 0).astype(np.float32), size=3)
+    values = np.where(finite, image, 0).astype(np.float32)
+    smooth = ndimage.uniform_filter(values, size=3)
     low, high = np.percentile(smooth[finite], (2, 98)) if finite.any() else (0.0, 0.0)
     if high <= low:
         return np.ones(finite.shape, dtype=bool)
-    tissue = finite & (smooth > _air_threshold(smooth[finite], low, high))
+    threshold = _air_threshold(smooth[finite], low, high)
+    tissue = finite & (smooth > threshold)
+    # Smoothing removes noise but carries the skin outward by a voxel; there the image counts.
+    tissue &= ndimage.binary_erosion(tissue, border_value=1) | (values > threshold)
     slices = tissue if tissue.ndim == 3 else tissue[None]
     filled = np.stack([ndimage.binary_fill_holes(one_slice) for one_slice in slices])
     return np.asarray(filled.reshape(tissue.shape), dtype=bool)

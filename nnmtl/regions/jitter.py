@@ -63,12 +63,13 @@ def _smooth_field(
 ) -> Tensor:
     """Field (B, *spatial) of variance about 1, interpolated between knots a wavelength apart."""
     sizes = [size * spacing for size, spacing in zip(shape[1:], spacing_mm, strict=True)]
-    knots = [2 + round(size_mm / WAVELENGTH_MM) for size_mm in sizes]
+    knots = [1 + max(1, round(size_mm / WAVELENGTH_MM)) for size_mm in sizes]
     mode = {2: "bilinear", 3: "trilinear"}[len(sizes)]
     noise = _normal((shape[0], 1, *knots), generator)
-    field: Tensor = functional.interpolate(noise, size=shape[1:], mode=mode)[:, 0]
+    field = functional.interpolate(noise, size=shape[1:], mode=mode, align_corners=True)[:, 0]
     # Linear interpolation averages neighboring knots: 2/3 of the variance remains along each axis.
-    return field * math.sqrt(1.5 ** len(sizes))
+    scaled: Tensor = field * math.sqrt(1.5 ** len(sizes))
+    return scaled
 
 
 def _normal(shape: tuple[int, ...], generator: Generator | None) -> Tensor:
