@@ -52,8 +52,8 @@ def judge_segmentation(
         case_id=case_id,
         dice=dice(predicted_mask, true_mask),
         hd95_mm=hausdorff_95_mm(predicted_mask, true_mask, spacing_mm),
-        true_volume_ml=np.count_nonzero(true_mask) * ml_per_voxel,
-        predicted_volume_ml=np.count_nonzero(predicted_mask) * ml_per_voxel,
+        true_volume_ml=float(np.count_nonzero(true_mask) * ml_per_voxel),
+        predicted_volume_ml=float(np.count_nonzero(predicted_mask) * ml_per_voxel),
     )
 
 

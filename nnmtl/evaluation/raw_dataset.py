@@ -5,13 +5,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.targets import TargetTable, read_targets
 from nnmtl.errors import NnmtlError
+from nnmtl.evaluation.results import Split
 
-Split = Literal["Tr", "Ts"]
 SPLITS: tuple[Split, ...] = ("Ts", "Tr")
 _POSTERIOR = "p_"
 

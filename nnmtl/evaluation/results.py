@@ -1,8 +1,12 @@
 """The results of an evaluation, as frozen values."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nnmtl.evaluation.join import Joined
+
+# nnU-Net's: of imagesTr or imagesTs.
+Split = Literal["Tr", "Ts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +99,7 @@ class Evaluation:
     """
 
     dataset: str
-    split: str
+    split: Split
     model: str
     trained_on: str
     is_phantom: bool

@@ -17,7 +17,7 @@ def dice(predicted: Mask, truth: Mask) -> float:
     total = np.count_nonzero(predicted) + np.count_nonzero(truth)
     if total == 0:
         return 1.0
-    return 2 * np.count_nonzero(predicted & truth) / total
+    return float(2 * np.count_nonzero(predicted & truth) / total)
 
 
 def hausdorff_95_mm(predicted: Mask, truth: Mask, spacing_mm: tuple[float, ...]) -> float:

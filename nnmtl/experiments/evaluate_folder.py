@@ -13,13 +13,12 @@ from nnmtl.evaluation.join import Joined, join
 from nnmtl.evaluation.label_maps import judge_segmentation
 from nnmtl.evaluation.raw_dataset import (
     RawDataset,
-    Split,
     cases_with_label,
     find_split,
     missing_cases,
     read_posteriors,
 )
-from nnmtl.evaluation.results import CaseSegmentation, Evaluation
+from nnmtl.evaluation.results import CaseSegmentation, Evaluation, Split
 from nnmtl.evaluation.weighted import FloatArray
 from nnmtl.inference.case_prediction import STATUS_OK, CasePrediction
 from nnmtl.inference.predictions import PredictionSet, read_predictions

@@ -43,7 +43,8 @@ def predictions_to_json(predictions: PredictionSet) -> dict[str, object]:
     for case_id, count in Counter(case.case_id for case in predictions.cases).items():
         if count > 1:
             raise NnmtlError(
-                f"predictions: expected case {case_id!r} once, got it {count} times; predict it once."
+                f"predictions: expected case {case_id!r} once, got it {count} times; "
+                "predict it once."
             )
     return {
         "schema": SCHEMA,
