@@ -53,3 +53,15 @@ def test_make_targets_that_pages_name_exist():
     named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)`", page.read_text())}
     assert named
     assert all(f"\n{name}:" in makefile for name in named)
+
+
+def test_the_example_of_a_converter_writes_a_declaration_and_a_table(tmp_path):
+    page = (ROOT / "docs" / "add-a-converter.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    names["write"](tmp_path)
+    declaration = parse_declaration(json.loads((tmp_path / "dataset.json").read_text()))
+    table = read_targets(tmp_path / "targets.csv", declaration)
+    assert table.targets["ER"].observed.tolist() == [True, False]
+    assert table.targets["Ki67"].lower[0] == 25
