@@ -32,12 +32,20 @@ def draw_classes(joined: JoinedClass, result: TaskResult, *, is_phantom: bool) -
             if positive.any() and not positive.all():
                 false, true = roc_points(joined.scores[:, column], positive)
                 left.plot(false, true, color=color, label=label, solid_joinstyle="round")
-                _draw_reliability(right, joined.scores[:, column], positive, color)
+                _draw_reliability(
+                    right,
+                    joined.scores[:, column],
+                    positive,
+                    color,
+                    # Those of several classes would cover each other.
+                    with_counts=joined.biomarker.kind == "binary",
+                )
         if joined.biomarker.kind == "binary":
             _mark_threshold(left, joined)
         unit_square(left)
         left.set(title="ROC curve", xlabel="1 - specificity", ylabel="Sensitivity")
-        left.legend(loc="lower right", handlelength=1.4)
+        if left.get_legend_handles_labels()[0]:
+            left.legend(loc="lower right", handlelength=1.4)
         unit_square(right)
         right.set(title="Calibration", xlabel="Predicted probability", ylabel="Observed share")
     return drawn
@@ -97,7 +105,7 @@ def _mark_threshold(axes: Axes, joined: JoinedClass) -> None:
 
 
 def _draw_reliability(
-    axes: Axes, probabilities: np.ndarray, positive: np.ndarray, color: str
+    axes: Axes, probabilities: np.ndarray, positive: np.ndarray, color: str, *, with_counts: bool
 ) -> None:
     num_bins = int(np.clip(len(positive) // _CASES_PER_BIN, 2, _MAX_BINS))
     predicted, observed, counts = reliability(probabilities, positive, num_bins=num_bins)
@@ -106,7 +114,7 @@ def _draw_reliability(
     axes.errorbar(
         predicted, observed, yerr=error, color=color, marker="o", markersize=5, elinewidth=1
     )
-    for x, y, count in zip(predicted, observed, counts, strict=True):
+    for x, y, count in zip(predicted, observed, counts, strict=True) if with_counts else ():
         axes.annotate(
             f"{count}", (x, y), xytext=(6, -9), textcoords="offset points", fontsize=7, color=MUTED
         )

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from nnmtl.evaluation.label_maps import is_tumor, read_image
 from nnmtl.evaluation.raw_dataset import RawDataset
 from nnmtl.evaluation.results import Split
-from nnmtl.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, figure
+from nnmtl.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILION, WATERMARK, YELLOW, figure
 
 _REGIONS = (("core", VERMILION), ("rim", YELLOW), ("peritumoral", GREEN), ("distant", PURPLE))
 _TRUTH, _PREDICTED = SKY, ORANGE
@@ -70,11 +72,14 @@ def read_slice(folder: Path, raw: RawDataset, case_id: str, split: Split) -> Sli
 def draw_slice(shown: Slice, *, is_phantom: bool) -> Figure:
     """Three panels: the whole slice, the tumor with both outlines, the tumor with its regions."""
     box = _box(shown)
-    with figure(9.6, 3.5, is_phantom=is_phantom) as drawn:
+    # On dark images the page's watermark would not be seen, so each panel gets its own.
+    with figure(9.6, 3.5, is_phantom=False) as drawn:
         whole, outlines, regions = drawn.subplots(1, 3)
         for axes, title in ((whole, "Slice"), (outlines, "Outlines"), (regions, "Regions")):
             _draw_image(axes, shown)
             axes.set_title(title)
+            if is_phantom:
+                _mark_phantom(axes)
         _draw_frame(whole, box)
         _draw_outlines(outlines, shown)
         _zoom(outlines, box)
@@ -82,9 +87,9 @@ def draw_slice(shown: Slice, *, is_phantom: bool) -> Figure:
             _draw_regions(regions, shown.regions)
         _zoom(regions, box)
         _draw_scale_bar(outlines, box, shown.spacing_mm[1])
-        handles = [
-            Patch(color=_TRUTH, label="reference"),
-            Patch(color=_PREDICTED, label="predicted"),
+        handles: list[Artist] = [
+            Line2D([], [], color=_TRUTH, label="reference"),
+            Line2D([], [], color=_PREDICTED, label="predicted", linestyle="dashed"),
         ]
         if shown.regions is not None:
             present = int(shown.regions.max())
@@ -148,7 +153,7 @@ def _draw_regions(axes: Axes, regions: npt.NDArray[Any]) -> None:
         cmap=colors,
         vmin=0.5,
         vmax=len(_REGIONS) + 0.5,
-        alpha=0.5,
+        alpha=0.6,
         interpolation="nearest",
         aspect=axes.get_aspect(),
     )
@@ -157,6 +162,21 @@ def _draw_regions(axes: Axes, regions: npt.NDArray[Any]) -> None:
 def _zoom(axes: Axes, box: tuple[float, float, float, float]) -> None:
     left, right, bottom, top = box
     axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _mark_phantom(axes: Axes) -> None:
+    axes.text(
+        0.5,
+        0.985,
+        WATERMARK,
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        color="white",
+        fontsize=8,
+        weight="bold",
+        alpha=0.85,
+    )
 
 
 def _draw_scale_bar(axes: Axes, box: tuple[float, float, float, float], step_x_mm: float) -> None:

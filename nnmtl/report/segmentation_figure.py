@@ -58,7 +58,9 @@ def _draw_boxes(axes: Axes, groups: list[np.ndarray], names: list[str]) -> None:
     generator = np.random.default_rng(0)
     for position, group in zip(positions, groups, strict=True):
         height = position + generator.uniform(-0.17, 0.17, len(group))
-        axes.scatter(group, height, s=12, color=BLUE, alpha=0.55, linewidth=0, zorder=3)
+        axes.scatter(
+            group, height, s=12, color=BLUE, alpha=0.55, linewidth=0, zorder=3, clip_on=False
+        )
     labels = [f"{name} (n = {len(group)})" for name, group in zip(names, groups, strict=True)]
     axes.set_yticks(positions.tolist(), labels)
-    axes.set(title="By center", xlabel="Dice", xlim=(0, 1), ylim=(len(groups) - 0.4, -0.6))
+    axes.set(title="By center", xlabel="Dice", xlim=(-0.02, 1.02), ylim=(len(groups) - 0.4, -0.6))

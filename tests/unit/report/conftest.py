@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import SimpleITK
 from scipy import ndimage
 
@@ -27,6 +28,14 @@ BIOMARKERS = (
     ContinuousBiomarker(name="Ki67", unit="%", range=(0.0, 100.0), cutoffs=(14.0, 20.0, 30.0)),
 )
 NAN = float("nan")
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The raw folder and predictions of 12 phantom cases from 2 centers, nnUNet_raw set."""
+    raw, predictions = write_all(tmp_path, num_cases=12)
+    monkeypatch.setenv("nnUNet_raw", str(raw))
+    return raw, predictions
 
 
 def write_all(
@@ -61,7 +70,9 @@ def write_all(
         rows.append([case_id, f"p{max(number, 1)}", center, *truth["cells"]])
         cases.append(_predict(case_id, center, truth, volume_ml, generator, is_missed))
         posteriors.append([case_id, truth["p_ER"]])
-    _write_csv(dataset / "targets.csv", ["case_id", "patient_id", "center", "ER", "HER2_3", "Ki67"], rows)
+    _write_csv(
+        dataset / "targets.csv", ["case_id", "patient_id", "center", "ER", "HER2_3", "Ki67"], rows
+    )
     if is_phantom:
         _write_csv(dataset / "phantom_truth.csv", ["case_id", "p_ER"], posteriors)
     declared = {
