@@ -2,23 +2,31 @@
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnmtl.cohort.near_miss import did_you_mean
 from nnmtl.errors import NnmtlError
+from nnmtl.whole_file import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class CsvRow:
-    """One row; `number` is the spreadsheet's, where the header is row 1."""
+    """One row of a table.
+
+    Attributes:
+        path: of the table.
+        number: the spreadsheet's, where the header is row 1.
+        cells: text by column.
+        names_in_file: what a column is called in the file, where the row is a translation.
+    """
 
     path: Path
     number: int
     cells: Mapping[str, str]
+    names_in_file: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, column: str) -> str:
         return self.cells[column]
@@ -26,25 +34,38 @@ class CsvRow:
     def error(self, column: str, expected: str) -> NnmtlError:
         """The error that says what this cell should have been."""
         return NnmtlError(
-            f"{self.path}: row {self.number}, column {column!r}: expected {expected}; "
+            f"{self.path}: row {self.number}, column "
+            f"{self.names_in_file.get(column, column)!r}: expected {expected}; "
             f"got {self[column]!r}."
         )
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> list[CsvRow]:
-    """Reads a UTF-8 file with exactly these columns, in any order; outer spaces are dropped.
+def read_csv(path: Path, columns: Sequence[str], *, with_others: bool = False) -> list[CsvRow]:
+    """Reads a UTF-8 file with these columns, in any order; outer spaces are dropped.
 
     Rows without any text are skipped.
+
+    Args:
+        path: of the file.
+        columns: that must be there.
+        with_others: whether further columns may be there.
 
     Raises:
         NnmtlError: if the file is absent or not UTF-8, a column is unknown, missing or doubled,
             or a row is longer or shorter than the header.
     """
     lines = list(csv.reader(io.StringIO(_read_text(path), newline="")))
+    return rows_of_lines(path, lines, columns, with_others=with_others)
+
+
+def rows_of_lines(
+    path: Path, lines: Sequence[Sequence[str]], columns: Sequence[str], *, with_others: bool
+) -> list[CsvRow]:
+    """The rows below the header line; see `read_csv`."""
     if not lines:
         raise NnmtlError(f"{path}: expected the header {','.join(columns)}, got an empty file.")
     header = [cell.strip() for cell in lines[0]]
-    _check_header(path, header, columns)
+    _check_header(path, header, columns, with_others=with_others)
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         cells = [cell.strip() for cell in line]
@@ -60,14 +81,12 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[CsvRow]:
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
-    """Writes columns of equal length as UTF-8 with line feeds, aside and then renamed."""
+    """Writes columns of equal length as UTF-8 with line feeds, whole or not at all."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(text.getvalue().encode())
-    aside.replace(path)
+    write_whole(path, text.getvalue())
 
 
 def _read_text(path: Path) -> str:
@@ -85,7 +104,9 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+def _check_header(
+    path: Path, header: Sequence[str], columns: Sequence[str], *, with_others: bool
+) -> None:
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise NnmtlError(
             f"{path}: row 1: expected columns separated by commas, got {header[0]!r}; "
@@ -94,12 +115,11 @@ def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
     for name, count in Counter(header).items():
         if count > 1:
             raise NnmtlError(f"{path}: row 1: the column {name!r} stands {count} times; keep one.")
-        if name not in columns:
+        if name not in columns and not with_others:
             unused = [column for column in columns if column not in header]
             hint = did_you_mean(name, unused) or "; remove it, or declare it in dataset.json"
             raise NnmtlError(f"{path}: row 1: unknown column {name!r}{hint}.")
     for name in columns:
         if name not in header:
-            raise NnmtlError(
-                f"{path}: row 1: the column {name!r} is missing; add it, empty if unknown."
-            )
+            hint = did_you_mean(name, header) if with_others else "; add it, empty if unknown"
+            raise NnmtlError(f"{path}: row 1: the column {name!r} is missing{hint}.")

@@ -30,7 +30,7 @@ def read_header(path: Path) -> ImageHeader:
     Raises:
         NnmtlError: if the file cannot be read or is not three-dimensional.
     """
-    reader: Any = SimpleITK.ImageFileReader()  # type: ignore[no-untyped-call]
+    reader: Any = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -61,6 +61,16 @@ def read_array(path: Path) -> npt.NDArray[np.generic]:
     except RuntimeError as error:
         raise _unreadable(path) from error
     return array
+
+
+def write_constant_image(path: Path, header: ImageHeader, value: int) -> None:
+    """Writes an image of one value (0 to 255) on the grid of another."""
+    voxels = np.full(header.size[::-1], value, dtype=np.uint8)
+    image = SimpleITK.GetImageFromArray(voxels)
+    image.SetSpacing(header.spacing_mm)
+    image.SetOrigin(header.origin_mm)
+    image.SetDirection(header.direction)
+    SimpleITK.WriteImage(image, str(path), useCompression=True)
 
 
 def geometry_mismatch(first: ImageHeader, second: ImageHeader) -> str | None:

@@ -95,15 +95,21 @@ def read_dataset_json(folder: Path) -> Mapping[str, object]:
 
 
 def check_raw_dataset(folder: Path) -> list[Finding]:
-    """All checks of a raw dataset: declaration, table, images, label maps.
+    """All findings of a raw dataset folder.
 
-    Reads every label map and the header of every training image. Errors in dataset.json or
-    targets.csv end the checks, because the rest depends on them.
+    An error in dataset.json or targets.csv is the only finding, because the rest depends on them.
     """
     try:
-        dataset = read_raw_dataset(folder)
+        return check_dataset(read_raw_dataset(folder))
     except NnmtlError as error:
         return [_error(str(error))]
+
+
+def check_dataset(dataset: RawDataset) -> list[Finding]:
+    """Checks table, folds, images and label maps.
+
+    Reads every label map and the header of every training image.
+    """
     return [
         *_check_folds(dataset),
         *_check_files(dataset),

@@ -152,7 +152,12 @@ def read_targets(path: Path, declaration: Declaration) -> TargetTable:
         NnmtlError: naming file, row (the header is row 1), column and value.
     """
     columns = (*IDENTITY_COLUMNS, *declaration.target_columns)
-    rows = sorted(read_csv(path, columns), key=lambda row: row["case_id"])
+    return parse_targets(path, read_csv(path, columns), declaration)
+
+
+def parse_targets(path: Path, rows: Sequence[CsvRow], declaration: Declaration) -> TargetTable:
+    """The table of rows with the columns of targets.csv; see `read_targets`."""
+    rows = sorted(rows, key=lambda row: row["case_id"])
     if not rows:
         raise NnmtlError(f"{path}: expected at least one case below the header; add the cases.")
     _check_identities(rows)

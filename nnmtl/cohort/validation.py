@@ -110,8 +110,8 @@ def check_centers(table: TargetTable) -> list[Finding]:
     ]
     findings += [
         _note(
-            f"centers: {center!r} has {count} training cases, fewer than "
-            f"{_FEWEST_CASES_OF_CENTER}, and joins the reference configuration."
+            f"centers: {center!r} joins the reference configuration, because its number of "
+            f"training cases is {count}, under {_FEWEST_CASES_OF_CENTER}."
         )
         for center, count in sorted(counts.items())
         if count < _FEWEST_CASES_OF_CENTER

@@ -59,7 +59,7 @@ def test_a_patient_on_both_sides_is_an_error(make_table):
 def test_centers_that_look_alike_are_a_warning_and_small_ones_a_note(table_of):
     findings = check_centers(table_of([0] * 12, centers=["St. X"] * 6 + ["st x"] * 5 + ["B"]))
     assert "'St. X', 'st x'" in one(findings, "warning")
-    assert "'B' has 1 training cases" in one(findings, "note")
+    assert "'B' joins the reference" in one(findings, "note")
 
 
 def test_a_missing_channel_of_an_unknown_case_is_an_error():

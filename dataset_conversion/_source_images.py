@@ -1,0 +1,181 @@
+"""Finds the images and masks of each case and checks that they lie on one grid."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnmtl.dataset_conversion._mapping import TableMapping
+
+from nnmtl.cohort.image_file import geometry_mismatch, read_header
+from nnmtl.errors import NnmtlError
+
+# What SimpleITKIOWithReorient reads and one file holds; the longest first.
+ENDINGS = (".nii.gz", ".nrrd", ".mha")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceCase:
+    """The files of one case.
+
+    Attributes:
+        case_id: of the case.
+        channels: one path per channel; None for a missing one.
+        mask: the label map; None where the tumor was never outlined.
+    """
+
+    case_id: str
+    channels: tuple[Path | None, ...]
+    mask: Path | None
+
+    @property
+    def missing_channels(self) -> tuple[int, ...]:
+        """Indices of the channels without image."""
+        return tuple(index for index, path in enumerate(self.channels) if path is None)
+
+    @property
+    def present(self) -> list[Path]:
+        """All files, channels first."""
+        return [path for path in (*self.channels, self.mask) if path is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImages:
+    """All cases of a source that have an image.
+
+    Attributes:
+        cases: sorted by id.
+        ending: of every file.
+        without_image: rows whose case has no image at all.
+        without_row: cases in the source that the table does not name.
+    """
+
+    cases: tuple[SourceCase, ...]
+    ending: str
+    without_image: tuple[str, ...]
+    without_row: tuple[str, ...]
+
+
+def find_images(
+    source: Path, mapping: TableMapping, flagged: Mapping[str, Collection[int]]
+) -> SourceImages:
+    """Finds every file of the cases of a table.
+
+    Args:
+        source: folder that the patterns start from.
+        mapping: names the patterns.
+        flagged: per case id, the channels that the table calls missing.
+
+    Raises:
+        NnmtlError: if a channel is absent that may not be, or file endings differ.
+    """
+    if not source.is_dir():
+        raise NnmtlError(f"SOURCE: expected a folder of images, got {str(source)!r}.")
+    images = mapping.images or _default_images(source, len(mapping.channel_names))
+    mask = mapping.mask or f"labelsTr/{{case}}{_ending(Path(images[0]))}"
+    cases, without_image = [], []
+    for case_id in sorted(flagged):
+        paths = [source / pattern.replace("{case}", case_id) for pattern in images]
+        if not any(path.is_file() for path in paths):
+            without_image.append(case_id)
+            continue
+        channels = tuple(
+            None if channel in flagged[case_id] else _image(path, case_id, mapping)
+            for channel, path in enumerate(paths)
+        )
+        if not any(channels):
+            raise NnmtlError(
+                f"the case {case_id!r} has no channel left: all are flagged or absent; remove its "
+                "row or correct the flags."
+            )
+        outlined = source / mask.replace("{case}", case_id)
+        cases.append(
+            SourceCase(
+                case_id=case_id, channels=channels, mask=outlined if outlined.is_file() else None
+            )
+        )
+    return SourceImages(
+        cases=tuple(cases),
+        ending=_common_ending(cases, source),
+        without_image=tuple(without_image),
+        without_row=tuple(sorted(_cases_of_pattern(source, images[0]) - set(flagged))),
+    )
+
+
+def check_grids(cases: Sequence[SourceCase]) -> None:
+    """Channels and mask of a case must have the same size, spacing, origin and direction.
+
+    Raises:
+        NnmtlError: naming both files and the difference of the first such case.
+    """
+    problems = [problem for case in cases if (problem := _grid_problem(case))]
+    if problems:
+        more = f" ({len(problems) - 1} more cases have the like)" if problems[1:] else ""
+        raise NnmtlError(f"{problems[0]}; resample one to the other{more}.")
+
+
+def _grid_problem(case: SourceCase) -> str | None:
+    first, *others = case.present
+    header = read_header(first)
+    for path in others:
+        mismatch = geometry_mismatch(header, read_header(path))
+        if mismatch:
+            return f"the case {case.case_id!r}: {first} and {path} are not on one grid: {mismatch}"
+    return None
+
+
+def _default_images(source: Path, num_channels: int) -> tuple[str, ...]:
+    """The patterns of nnU-Net's layout, with the ending found in imagesTr."""
+    found = {_ending(path) for path in (source / "imagesTr").glob("*") if _has_ending(path)}
+    if len(found) != 1:
+        raise NnmtlError(
+            f"{source / 'imagesTr'}: expected images of one ending among {', '.join(ENDINGS)}, "
+            f"got {', '.join(sorted(found)) or 'none'}; name the files under 'images' in the "
+            "mapping."
+        )
+    ending = found.pop()
+    return tuple(f"imagesTr/{{case}}_{channel:04d}{ending}" for channel in range(num_channels))
+
+
+def _image(path: Path, case_id: str, mapping: TableMapping) -> Path | None:
+    if path.is_file():
+        return path
+    if mapping.absent_images_are_missing_channels:
+        return None
+    raise NnmtlError(
+        f"the case {case_id!r}: expected the image {path}, but there is none; add it, or set "
+        "'absent_images_are_missing_channels' in the mapping."
+    )
+
+
+def _common_ending(cases: Sequence[SourceCase], source: Path) -> str:
+    endings = {_ending(path) for case in cases for path in case.present}
+    if len(endings) != 1:
+        raise NnmtlError(
+            f"{source}: expected images and masks of one ending, got "
+            f"{', '.join(sorted(endings)) or 'no image of any case in the table'}."
+        )
+    return endings.pop()
+
+
+def _has_ending(path: Path) -> bool:
+    return path.name.lower().endswith(ENDINGS)
+
+
+def _ending(path: Path) -> str:
+    for ending in ENDINGS:
+        if path.name.endswith(ending):
+            return ending
+    raise NnmtlError(
+        f"{path}: expected one of the endings {', '.join(ENDINGS)}; convert the image."
+    )
+
+
+def _cases_of_pattern(source: Path, pattern: str) -> set[str]:
+    before, after = pattern.split("{case}", 1)
+    if "{case}" in after or "/" in after:
+        return set()
+    folder, prefix = source / before.rpartition("/")[0], before.rpartition("/")[2]
+    return {
+        path.name.removeprefix(prefix).removesuffix(after)
+        for path in folder.glob(f"{prefix}*{after}")
+    }

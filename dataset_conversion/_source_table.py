@@ -1,0 +1,103 @@
+"""Reads a center's table and translates it to the columns of targets.csv."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from nnmtl.dataset_conversion._mapping import SourceColumn, TableMapping
+
+from nnmtl.cohort.cell import format_interval, format_number, parse_interval
+from nnmtl.cohort.csv_file import CsvRow, read_csv, rows_of_lines
+from nnmtl.cohort.near_miss import did_you_mean
+from nnmtl.errors import NnmtlError
+
+_SIGNIFICANT_DIGITS = 12  # 0.07 * 100 is 7, not 7.000000000000001
+
+
+def read_source_table(path: Path, mapping: TableMapping) -> list[CsvRow]:
+    """The rows of a .csv or of the first sheet of an .xlsx, other columns left in.
+
+    Raises:
+        NnmtlError: if it cannot be read or lacks a mapped column.
+    """
+    if path.suffix.lower() == ".csv":
+        return read_csv(path, mapping.source_columns, with_others=True)
+    if path.suffix.lower() == ".xlsx":
+        return rows_of_lines(path, _sheet_lines(path), mapping.source_columns, with_others=True)
+    raise NnmtlError(f"--table: expected a .csv or .xlsx file, got {str(path)!r}.")
+
+
+def translate_row(row: CsvRow, mapping: TableMapping) -> CsvRow:
+    """The row in the columns of targets.csv.
+
+    Raises:
+        NnmtlError: naming row, column and value where a cell has no translation.
+    """
+    cells = {
+        "case_id": row[mapping.case_id],
+        "patient_id": row[mapping.patient_id],
+        "center": mapping.one_center or row[mapping.center or ""],
+    }
+    names_in_file = {"case_id": mapping.case_id, "patient_id": mapping.patient_id}
+    if mapping.center:
+        names_in_file["center"] = mapping.center
+    for name, column in mapping.columns.items():
+        cells[name] = _translate(row, column, mapping.not_observed)
+        names_in_file[name] = column.name
+    return CsvRow(path=row.path, number=row.number, cells=cells, names_in_file=names_in_file)
+
+
+def missing_channels(row: CsvRow, mapping: TableMapping) -> frozenset[int]:
+    """The channels that the row flags as missing."""
+    return frozenset(
+        channel
+        for channel, flag in mapping.missing_channels.items()
+        if row[flag.column] in flag.when
+    )
+
+
+def _translate(row: CsvRow, column: SourceColumn, not_observed: tuple[str, ...]) -> str:
+    text = row[column.name]
+    if not text or text in not_observed:
+        return ""
+    if column.values is not None:
+        text = _look_up(row, column.name, column.values)
+    if column.scale == 1 or not text:
+        return text
+    ends = parse_interval(
+        CsvRow(path=row.path, number=row.number, cells={column.name: text}),
+        column.name,
+        lowest=-math.inf,
+        highest=math.inf,
+    )
+    if ends is None:
+        return ""
+    lower, upper = (float(f"{end * column.scale:.{_SIGNIFICANT_DIGITS}g}") for end in ends)
+    return format_interval(min(lower, upper), max(lower, upper))
+
+
+def _look_up(row: CsvRow, column: str, values: Mapping[str, str]) -> str:
+    if row[column] not in values:
+        hint = did_you_mean(row[column], values)
+        raise row.error(column, f"one of {', '.join(values)}, as the mapping lists them{hint}")
+    return values[row[column]]
+
+
+def _sheet_lines(path: Path) -> list[list[str]]:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise NnmtlError(
+            f"{path}: reading .xlsx needs openpyxl; run pip install nnmtl[xlsx], or save as CSV."
+        ) from error
+    if not path.is_file():
+        raise NnmtlError(f"{path}: expected an .xlsx file, but there is none; put it there.")
+    sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+    return [[_cell_text(value) for value in line] for line in sheet.iter_rows(values_only=True)]
+
+
+def _cell_text(value: object) -> str:
+    if value is None:
+        return ""
+    # A spreadsheet holds every number as floating point, so the case 12 comes as 12.0.
+    return format_number(value) if isinstance(value, float) else str(value)
