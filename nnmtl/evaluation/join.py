@@ -67,6 +67,7 @@ class JoinedNumber:
         lower: (N,) measured value, or lower end of what is known; nan where unobserved.
         upper: (N,) the same of the upper end.
         training_median: nan if the model gives none.
+        bayes: (N,) a phantom's exact posterior median; nan where there is none.
     """
 
     biomarker: ContinuousBiomarker
@@ -74,6 +75,7 @@ class JoinedNumber:
     lower: FloatArray
     upper: FloatArray
     training_median: float
+    bayes: FloatArray
 
     @property
     def has_truth(self) -> BoolArray:
@@ -88,7 +90,11 @@ class JoinedNumber:
     def select(self, rows: BoolArray) -> "JoinedNumber":
         """Some of the cases."""
         return replace(
-            self, scores=self.scores[rows], lower=self.lower[rows], upper=self.upper[rows]
+            self,
+            scores=self.scores[rows],
+            lower=self.lower[rows],
+            upper=self.upper[rows],
+            bayes=self.bayes[rows],
         )
 
     def filled(self) -> "JoinedNumber":
@@ -135,7 +141,7 @@ def join(
         answers: for N cases.
         targets: rows for these and maybe others.
         declaration: of the targets.
-        bayes: per binary biomarker and case id, a phantom's exact probability of positive.
+        bayes: per biomarker and case id, what a phantom's exact posterior answers.
 
     Raises:
         NnmtlError: if a biomarker of one name means different things to model and dataset.
@@ -196,6 +202,8 @@ def _join_biomarker(
     bayes: Mapping[str, Mapping[str, float]],
 ) -> JoinedBiomarker:
     scores = answers.scores[biomarker.name][order]
+    exact_of_case = bayes.get(biomarker.name, {})
+    exact = np.array([exact_of_case.get(answers.case_ids[row], np.nan) for row in order], float)
     target = targets.targets[biomarker.name]
     if isinstance(target, ContinuousTarget) and isinstance(biomarker, ContinuousBiomarker):
         return JoinedNumber(
@@ -204,15 +212,15 @@ def _join_biomarker(
             lower=_take(target.lower, rows, missing=np.nan),
             upper=_take(target.upper, rows, missing=np.nan),
             training_median=answers.training_median.get(biomarker.name, np.nan),
+            bayes=exact,
         )
     assert isinstance(target, ClassTarget)  # the table was read with this declaration
-    exact = bayes.get(biomarker.name, {})
     return JoinedClass(
         biomarker=biomarker,
         scores=scores,
         classes=_take(_certain_classes(target), rows, missing=NO_CLASS),
         threshold=answers.thresholds.get(biomarker.name, np.nan),
-        bayes=np.array([exact.get(answers.case_ids[row], np.nan) for row in order], dtype=float),
+        bayes=exact,
     )
 
 

@@ -13,7 +13,6 @@ from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.results import Split
 
 SPLITS: tuple[Split, ...] = ("Ts", "Tr")
-_POSTERIOR = "p_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,14 +124,23 @@ def cases_with_label(raw: RawDataset, split: Split) -> list[str]:
 
 
 def read_posteriors(raw: RawDataset) -> dict[str, dict[str, float]]:
-    """Per biomarker and case a phantom's exact probability of positive; empty for patients."""
+    """Per biomarker and case what a phantom's exact posterior answers; empty for patients.
+
+    That is the probability of positive (column `p_<name>`), or the median (`<name>_median`).
+    """
     path = raw.folder / "phantom_truth.csv"
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    columns = [name for name in (rows[0] if rows else {}) if name.startswith(_POSTERIOR)]
+    header = rows[0] if rows else {}
+    columns = {
+        biomarker.name: column
+        for biomarker in raw.declaration.biomarkers
+        for column in (f"p_{biomarker.name}", f"{biomarker.name}_median")
+        if column in header
+    }
     return {
-        column.removeprefix(_POSTERIOR): {row["case_id"]: float(row[column]) for row in rows}
-        for column in columns
+        name: {row["case_id"]: float(row[column]) for row in rows}
+        for name, column in columns.items()
     }

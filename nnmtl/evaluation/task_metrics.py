@@ -21,6 +21,7 @@ from nnmtl.evaluation.results import CaseSegmentation, Metric
 from nnmtl.evaluation.weighted import FloatArray, mean, median
 
 _ONE_CLASS = "the cases do not have both classes"
+_NO_POSTERIOR = "not every case has a posterior"
 _CONSTANT = "predictions or targets do not vary"
 
 
@@ -36,9 +37,7 @@ def binary_metrics(joined: JoinedClass, patient_ids: Sequence[str]) -> tuple[Met
 
     metrics = [metric("auc", partial(auc, probability, positive))]
     if not np.isnan(joined.bayes).all():
-        metrics.append(
-            metric("auc_bayes", _bayes_auc(joined), undefined="not every case has a posterior")
-        )
+        metrics.append(metric("auc_bayes", _bayes_auc(joined), undefined=_NO_POSTERIOR))
     called = probability >= joined.threshold
     rates = {
         "balanced_accuracy": partial(balanced_accuracy, called.astype(int), joined.classes, 2),
@@ -98,12 +97,19 @@ def continuous_metrics(joined: JoinedNumber, patient_ids: Sequence[str]) -> tupl
         if np.isnan(joined.training_median)
         else "the training median makes no error"
     )
+    no_fill = "the model has no training median to stand for a missing answer"
+    mae_bayes = partial(mean_absolute_error, joined.bayes, lower, upper)
     return (
         measure(
             "mae",
             partial(mean_absolute_error, values, lower, upper),
             resamples,
-            undefined="the model has no training median to stand for a missing answer",
+            undefined=no_fill,
+        ),
+        *(
+            [measure("mae_bayes", mae_bayes, resamples, undefined=_NO_POSTERIOR)]
+            if not np.isnan(joined.bayes).all()
+            else []
         ),
         measure(
             "skill",

@@ -14,6 +14,7 @@ _NAMES = {
     "specificity": "Specificity",
     "brier": "Brier score (lower is better)",
     "mae": "Mean absolute error",
+    "mae_bayes": "Mean absolute error of the phantom's exact posterior (lower bound)",
     "skill": "Skill against the training median",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
@@ -29,7 +30,7 @@ _PRIMARY = {
     "continuous": "mae",
 }
 # These have units or fall below 0; all others are shown on a scale of 0 to 1.
-_OFF_SCALE = ("mae", "hd95_mm", "hd95_mm_median", "skill", "pearson", "spearman")
+_OFF_SCALE = ("mae", "mae_bayes", "hd95_mm", "hd95_mm_median", "skill", "pearson", "spearman")
 
 
 def metric_name(metric: Metric) -> str:
@@ -53,7 +54,7 @@ def number(value: float, *, metric_name: str = "") -> str:
     """Two decimals, one for millimeters and units; a dash where undefined."""
     if math.isnan(value):
         return "–"
-    has_unit = metric_name in ("mae", "hd95_mm", "hd95_mm_median")
+    has_unit = metric_name in ("mae", "mae_bayes", "hd95_mm", "hd95_mm_median")
     return f"{value:.1f}" if has_unit else f"{value:.2f}"
 
 
@@ -76,7 +77,7 @@ def unit_suffix(metric: Metric, *, unit: str) -> str:
         return ""
     if metric.name.startswith("hd95_mm"):
         return " mm"
-    return f" {unit}" if metric.name == "mae" else ""
+    return f" {unit}" if metric.name in ("mae", "mae_bayes") else ""
 
 
 def summary_lines(evaluation: Evaluation) -> list[str]:

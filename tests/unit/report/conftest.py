@@ -69,12 +69,12 @@ def write_all(
         truth = _draw_truth(generator, number)
         rows.append([case_id, f"p{max(number, 1)}", center, *truth["cells"]])
         cases.append(_predict(case_id, center, truth, volume_ml, generator, is_missed))
-        posteriors.append([case_id, truth["p_ER"]])
+        posteriors.append([case_id, truth["p_ER"], 0.8 * truth["Ki67"] + 5])
     _write_csv(
         dataset / "targets.csv", ["case_id", "patient_id", "center", "ER", "HER2_3", "Ki67"], rows
     )
     if is_phantom:
-        _write_csv(dataset / "phantom_truth.csv", ["case_id", "p_ER"], posteriors)
+        _write_csv(dataset / "phantom_truth.csv", ["case_id", "p_ER", "Ki67_median"], posteriors)
     declared = {
         "schema": 1,
         "tumor_labels": [1],

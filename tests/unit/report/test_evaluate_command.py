@@ -90,7 +90,11 @@ def test_a_missed_tumor_counts_with_the_worst_values(written: Written) -> None:
 
 
 def test_the_exact_posterior_is_judged_on_the_same_cases(written: Written) -> None:
-    metrics = task(evaluate(written[1]), "ER")["metrics"]
+    content = evaluate(written[1])
+    number = task(content, "Ki67")["metrics"]
+    assert number["mae_bayes"]["n"] == number["mae"]["n"]
+    assert number["mae_bayes"]["value"] < 10
+    metrics = task(content, "ER")["metrics"]
     assert metrics["auc_bayes"]["n"] == metrics["auc"]["n"]
     assert metrics["auc_bayes"]["value"] > 0.5
 
