@@ -36,6 +36,25 @@ def test_help_needs_no_heavy_import(command, target):
     assert '"has_entry": true' in run.stdout
 
 
+CONVERTERS = sorted(
+    path.stem for path in (ROOT / "dataset_conversion").glob("*.py") if path.name[0] != "_"
+)
+CONVERTER_HELP = """
+import sys
+from nnmtl.cli.convert import build_parser
+build_parser({name!r}).format_help()
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+
+
+@pytest.mark.parametrize("name", CONVERTERS)
+def test_help_of_a_converter_needs_no_heavy_import(name):
+    code = CONVERTER_HELP.format(name=name)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert not {"torch", "nnunetv2", "matplotlib", "sklearn", "pandas"} & set(run.stdout.split())
+
+
 @pytest.mark.parametrize(("command", "target"), SCRIPTS.items())
 def test_a_command_is_named_like_its_module(command, target):
     assert target == f"nnmtl.cli.{command.removeprefix('nnMTL_')}:entry"
