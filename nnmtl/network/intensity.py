@@ -1,13 +1,15 @@
 """Statistics of the input intensities per channel and region, relative to tissue far away.
 
 An image that was z-scored as a whole has lost its ratios, and scanners differ in gain and offset.
-So every channel is described on two scales that neither gain nor offset changes:
+So every channel is described on two scales that neither gain nor offset changes, both anchored at
+the median of the *bright* reference tissue (above half of its .95 quantile, counted from air):
+suppressed fat is dark and its share varies between patients, and a plain median varies with it.
 
-- ``log``: ``log((x - air) / (median - air) + .1)``, the logarithm of the enhancement ratio to the
-  reference tissue's median. Air is the crop's .5 % quantile; where a crop holds no air it is the
-  darkest tissue, and the scale is still comparable but no longer a physical ratio.
-- ``contrast``: ``asinh((x - median) / spread)``, the distance to the reference tissue in its own
-  robust standard deviations. Needs no air, so it also serves CT and maps with negative values.
+- ``log``: ``log((x - air) / (anchor - air) + .1)``, the logarithm of the enhancement ratio. Air is
+  the crop's .5 % quantile; where a crop holds no air it is the darkest tissue, and the scale is
+  still comparable but no longer a physical ratio.
+- ``contrast``: ``asinh((x - anchor) / spread)``, the distance to the reference tissue in its own
+  robust standard deviations: the better scale for CT and for maps without a physical zero.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,9 @@ from torch import Tensor, nn
 
 from nnmtl.errors import NnmtlError
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-REFERENCE_QUANTILES = (0.1, 0.75, 0.9)  # where the median is fat, the upper ones are not
-HISTOGRAM_RATIOS = (0.0, 0.5, 1.0, 1.5, 2.5, 4.0)  # centers, as multiples of the reference median
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # the last one sees vessels in a ring
+REFERENCE_QUANTILES = (0.1, 0.75, 0.9)  # share and brightness of fat
+HISTOGRAM_RATIOS = (0.0, 0.5, 1.0, 1.5, 2.5, 4.0)  # centers, as multiples of the anchor
 RATIO_FLOOR = 0.1  # keeps the logarithm of air finite
 MIN_WEIGHT = 0.01  # voxels below belong to no region: they only cost time
 MIN_VOXELS = 0.5  # a region with less weight in all is empty
@@ -80,7 +82,7 @@ def feature_names(channels: Sequence[str], regions: Sequence[str]) -> tuple[str,
 
     For channel ``c`` and region ``r``: ``c.presence``, ``c.reference.log.q75``; ``c.r.log.mean``,
     ``c.r.log.sd``, ``c.r.log.q05`` ..., ``c.r.contrast.mean`` ..., ``c.r.ratio_near_1.5`` (share of
-    the region around 1.5 times the reference median); last ``r.presence``.
+    the region around 1.5 times the anchor); last ``r.presence``.
     """
     names = []
     per_scale = ["mean", "sd", *(f"q{100 * quantile:02.0f}" for quantile in QUANTILES)]
@@ -204,19 +206,21 @@ class _Scales:
     """The two scales of one channel of one case, from its reference tissue and air."""
 
     def __init__(self, reference: Tensor, *, air: Tensor, crop_range: Tensor) -> None:
-        quarter, self.median, three_quarters = torch.quantile(
-            reference, reference.new_tensor((0.25, 0.5, 0.75))
+        quarter, three_quarters, top = torch.quantile(
+            reference, reference.new_tensor((0.25, 0.75, 0.95))
         )
+        halfway = torch.minimum((air + top) / 2, top)  # never empty, even in a reference below air
         floor = SPREAD_FLOOR * crop_range
         self.air = air
-        self.height = (self.median - air).clamp(min=floor)
+        self.anchor = reference[reference >= halfway].median()
+        self.height = (self.anchor - air).clamp(min=floor)
         self.spread = ((three_quarters - quarter) / 1.349).clamp(min=floor)  # IQR of a Gaussian
 
     def log(self, values: Tensor) -> Tensor:
         return _log_ratio((values - self.air).clamp(min=0.0) / self.height)
 
     def contrast(self, values: Tensor) -> Tensor:
-        return torch.asinh((values - self.median) / self.spread)
+        return torch.asinh((values - self.anchor) / self.spread)
 
 
 def _log_ratio(ratio: Tensor) -> Tensor:
