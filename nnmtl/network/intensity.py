@@ -25,7 +25,7 @@ HISTOGRAM_RATIOS = (0.0, 0.5, 1.0, 1.5, 2.5, 4.0)  # centers, as multiples of th
 RATIO_FLOOR = 0.1  # keeps the logarithm of air finite
 MIN_WEIGHT = 0.01  # voxels below belong to no region: they only cost time
 MIN_VOXELS = 0.5  # a region with less weight in all is empty
-MAX_REFERENCE_VOXELS = 16384  # enough for quantiles within about .01 of their rank
+MAX_REFERENCE_VOXELS = 8192  # enough for quantiles within about .01 of their rank
 SPREAD_FLOOR = 0.01  # of the crop's range, for a reference without noise
 
 
