@@ -37,7 +37,8 @@ def binary_metrics(joined: JoinedClass, patient_ids: Sequence[str]) -> tuple[Met
 
     metrics = [metric("auc", partial(auc, probability, positive))]
     if not np.isnan(joined.bayes).all():
-        metrics.append(metric("auc_bayes", _bayes_auc(joined), undefined=_NO_POSTERIOR))
+        undefined = _NO_POSTERIOR if np.isnan(joined.bayes).any() else _ONE_CLASS
+        metrics.append(metric("auc_bayes", _bayes_auc(joined), undefined=undefined))
     called = probability >= joined.threshold
     rates = {
         "balanced_accuracy": partial(balanced_accuracy, called.astype(int), joined.classes, 2),

@@ -12,6 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 
 from nnmtl.evaluation.label_maps import is_tumor, read_image
 from nnmtl.evaluation.raw_dataset import RawDataset
@@ -23,6 +24,8 @@ _TRUTH, _PREDICTED = SKY, ORANGE
 # Shows the 5 mm around the tumor that are a region, and some more to find one's way.
 _MARGIN_MM = 14.0
 _SCALE_BAR_MM = 10.0
+# White writing stays readable on bright tissue.
+_HALO = [withStroke(linewidth=2.5, foreground="#00000099")]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,14 +178,16 @@ def _mark_phantom(axes: Axes) -> None:
         color="white",
         fontsize=8,
         weight="bold",
-        alpha=0.85,
+        path_effects=_HALO,
     )
 
 
 def _draw_scale_bar(axes: Axes, box: tuple[float, float, float, float], step_x_mm: float) -> None:
     left, right, bottom, top = box
     x, y = left + 0.06 * (right - left), bottom - 0.07 * (bottom - top)
-    axes.plot([x, x + _SCALE_BAR_MM / step_x_mm], [y, y], color="white", linewidth=2.5)
+    axes.plot(
+        [x, x + _SCALE_BAR_MM / step_x_mm], [y, y], color="white", linewidth=2.5, path_effects=_HALO
+    )
     axes.annotate(
         f"{_SCALE_BAR_MM:.0f} mm",
         (x, y),
@@ -190,4 +195,5 @@ def _draw_scale_bar(axes: Axes, box: tuple[float, float, float, float], step_x_m
         textcoords="offset points",
         color="white",
         fontsize=8,
+        path_effects=_HALO,
     )
