@@ -1,0 +1,95 @@
+"""A small source folder: 16 cases of 15 patients in two centers, two channels, one table."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from nnmtl.cli.convert import main
+
+NUM_CASES = 16
+MAPPING = {
+    "case_id": "Study",
+    "patient_id": "Patient",
+    "center": "Site",
+    "channel_names": {"0": "pre", "1": "post"},
+    "labels": {"background": 0, "tumor": 1},
+    "tumor_labels": [1],
+    "biomarkers": [
+        {"name": "IDH", "kind": "binary", "column": "IDH status", "values": {"WT": 0, "Mut": 1}},
+        {
+            "name": "Ki67",
+            "kind": "continuous",
+            "unit": "%",
+            "range": [0, 100],
+            "column": "Ki67 fraction",
+            "scale": 100,
+        },
+    ],
+    "covariates": [{"name": "age", "column": "Age"}],
+    "missing_channels": {"0": {"column": "No pre", "when": ["yes"]}},
+    "not_observed": ["NA"],
+}
+
+
+def case_name(index):
+    return f"s{index:02d}"
+
+
+def rows():
+    return [
+        {
+            "Study": case_name(index),
+            "Patient": f"p{max(index, 1):02d}",  # cases 0 and 1 are one patient
+            "Site": "North" if index < 8 else "South",
+            "IDH status": ["WT", "Mut"][index % 2],
+            "Ki67 fraction": ["0.07", "0.2-0.3", "NA", ""][index % 4],
+            "Age": str(40 + index),
+            "No pre": "yes" if index == 3 else "no",
+            "Note": "not mapped",
+        }
+        for index in range(NUM_CASES)
+    ]
+
+
+class Source:
+    """The folder, and a conversion of it."""
+
+    def __init__(self, folder, raw_folder):
+        self.folder = folder
+        self.raw_folder = raw_folder
+        self.rows = rows()
+        self.mapping = dict(MAPPING)
+
+    def write_image(self, name, *, spacing=(1.0, 1.0, 2.0), shape=(4, 6, 8), value=5):
+        array = np.zeros(shape, np.uint8)
+        array[1:3, 2:4, 2:5] = value
+        image = SimpleITK.GetImageFromArray(array)
+        image.SetSpacing(spacing)
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        SimpleITK.WriteImage(image, str(self.folder / name))
+
+    def write_tables(self):
+        lines = [self.rows[0], *[row.values() for row in self.rows]]
+        text = "\n".join(",".join(line) for line in lines)
+        (self.folder / "labels.csv").write_text(text, encoding="utf-8")
+        (self.folder / "mapping.json").write_text(json.dumps(self.mapping), encoding="utf-8")
+
+    def convert(self, *options, table="labels.csv", source=True):
+        self.write_tables()
+        argv = ["table", *([str(self.folder)] if source else []), "-d", "7", "--name", "Glioma"]
+        argv += ["--table", str(self.folder / table)]
+        assert main([*argv, "--mapping", str(self.folder / "mapping.json"), *options]) == 0
+        return self.raw_folder / "Dataset007_Glioma"
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    made = Source(tmp_path / "export", tmp_path / "raw")
+    for index in range(NUM_CASES):
+        for channel in (0, 1):
+            made.write_image(f"imagesTr/{case_name(index)}_{channel:04d}.nii.gz")
+        made.write_image(f"labelsTr/{case_name(index)}.nii.gz", value=1)
+    return made

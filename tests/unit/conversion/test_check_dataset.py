@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from nnmtl.cli.check_dataset import main
+from nnmtl.errors import NnmtlError
+
+
+@pytest.fixture
+def check(source, capsys):
+    def check_after(change=None):
+        folder = source.raw_folder / "Dataset007_Glioma"
+        if not folder.exists():
+            source.convert("--copy")
+        if change is not None:
+            change(folder)
+        capsys.readouterr()
+        code = main(["-d", "7"])
+        return code, capsys.readouterr().out
+
+    return check_after
+
+
+def edit(folder, **changes):
+    content = json.loads((folder / "dataset.json").read_text())
+    content["nnmtl"] |= changes.pop("nnmtl", {})
+    (folder / "dataset.json").write_text(json.dumps(content | changes))
+
+
+def test_a_sound_dataset_passes_with_warnings_and_counts(check):
+    code, text = check()
+    assert code == 0
+    assert "error:" not in text
+    assert "warning: IDH: only 8 training cases are '0'" in text
+    assert "  IDH: 0 8, 1 8" in text
+    assert "  center North: 8" in text
+
+
+def test_an_image_without_row_is_a_note(check, source):
+    def drop_row(folder):
+        lines = (folder / "targets.csv").read_text().splitlines(keepends=True)
+        (folder / "targets.csv").write_text("".join(lines[:-1]))
+
+    _, text = check(drop_row)
+    assert "note: targets.csv: 1 cases with images have no row" in text
+
+
+def remove(name):
+    return lambda folder: (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (remove("targets.csv"), r"targets.csv: expected a CSV file"),
+        (remove("dataset.json"), r"dataset.json: expected the dataset's declaration"),
+        (lambda folder: edit(folder, numTraining=3), "numTraining is 3, but imagesTr holds 16"),
+        (lambda folder: edit(folder, file_ending=3), "file_ending: expected text"),
+        (lambda folder: edit(folder, nnmtl={"schema": 9}), "expected the schema 1"),
+        (
+            lambda folder: edit(folder, nnmtl={"missing_channels": {"s04": [1]}}),
+            "channel 1 of case 's04' is listed in missing_channels, but s04_0001.nii.gz is not all",
+        ),
+        (
+            lambda folder: (
+                edit(folder, labels={"background": 0, "tumor": 1, "edema": 2})
+                or edit(folder, nnmtl={"tumor_labels": [2]})
+            ),
+            r"label map of case 's00' has no tumor ([2])",
+        ),
+        (remove("labelsTr/s02.nii.gz"), "the case 's02' has no label map"),
+        (remove("imagesTr/s02_0001.nii.gz"), "the case 's02' has the channels [0]"),
+        (
+            lambda folder: (folder / "labelsTr/s02.nii.gz").write_bytes(b"broken"),
+            "s02.nii.gz: expected a readable",
+        ),
+        (
+            lambda folder: (folder / "labelsTr/s02.nii.gz").rename(folder / "labelsTr/x.nii.gz"),
+            "'x.nii.gz' belongs to no case",
+        ),
+        (
+            lambda folder: (folder / "targets.csv").write_text(
+                (folder / "targets.csv").read_text() + "s_07,p99,South,,,\n"
+            ),
+            "the case 's_07' has no image in imagesTr or imagesTs",
+        ),
+    ],
+)
+def test_a_defect_is_an_error_with_exit_code_one(check, change, message):
+    code, text = check(change)
+    assert code == 1
+    assert message in text.partition("warning:")[0]
+
+
+def test_another_grid_of_a_label_map_is_an_error(check, source):
+    def resample(folder):
+        source.write_image("other.nii.gz", spacing=(2.0, 1.0, 2.0), value=1)
+        (source.folder / "other.nii.gz").rename(folder / "labelsTr/s02.nii.gz")
+
+    code, text = check(resample)
+    assert code == 1
+    assert "channel 0 and the label map are not on one grid: the spacing in mm" in text
+
+
+def test_an_unknown_id_is_named(source):
+    source.raw_folder.mkdir()
+    with pytest.raises(NnmtlError, match="Dataset008"):
+        main(["-d", "8"])

@@ -1,0 +1,78 @@
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from nnmtl.dataset_conversion._mapping import read_mapping
+
+from nnmtl.errors import NnmtlError
+
+SHIPPED = sorted(
+    file.name.removesuffix(".json")
+    for file in (files("nnmtl.dataset_conversion") / "mappings").iterdir()
+)
+VALID = {
+    "case_id": "case",
+    "patient_id": "patient",
+    "center": "site",
+    "channel_names": {"0": "T1"},
+    "labels": {"background": 0, "tumor": 1},
+    "tumor_labels": [1],
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read_changed(**changes):
+        (tmp_path / "m.json").write_text(json.dumps(VALID | changes))
+        return read_mapping(tmp_path / "m.json")
+
+    return read_changed
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_mapping_is_read_by_its_name(name):
+    assert read_mapping(Path(name)).biomarkers
+
+
+def test_the_source_columns_are_those_that_the_mapping_names(read):
+    mapping = read(
+        biomarkers=[{"name": "ER", "kind": "binary", "column": "er status"}],
+        missing_channels={"0": {"column": "gap", "when": ["yes"]}},
+    )
+    assert mapping.source_columns == ("case", "patient", "site", "er status", "gap")
+
+
+def test_an_unknown_name_lists_the_shipped_mappings():
+    with pytest.raises(NnmtlError, match=r"shipped mappings \(.*tcga_lgg.*got 'tcga'"):
+        read_mapping(Path("tcga"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patients": "x"}, "unknown key 'patients'; did you mean 'patient_id'"),
+        ({"channel_names": {"1": "T1"}}, 'expected the keys "0", "1"'),
+        ({"images": ["a_{case}.mha", "b_{case}.mha"]}, "each of the 1 channels, got 2"),
+        ({"images": ["a.mha"]}, "expected '{case}' in the pattern"),
+        ({"missing_channels": {"1": {"column": "x", "when": ["y"]}}}, "channels 0 to 0, got '1'"),
+        ({"holdout": {"fraction": 1.5, "seed": 0}}, "between 0 and 1, got 1.5"),
+        ({"biomarkers": [{"name": "ER", "kind": "binary"}]}, "the key 'column' is missing"),
+        (
+            {"biomarkers": [{"name": "ER", "kind": "binary", "column": "x", "valeus": {}}]},
+            "unknown key 'valeus'",
+        ),
+        ({"covariates": [{"name": "age", "column": "x", "unit": "a"}]}, "unknown key 'unit'"),
+        ({"center": {"name": "x"}}, "center: the key 'constant' is missing"),
+        ({"about": {"license": "MIT"}}, "did you mean 'licence'"),
+    ],
+)
+def test_a_wrong_mapping_is_refused_with_its_reason(read, changes, message):
+    with pytest.raises(NnmtlError, match=message):
+        read(**changes)
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / "m.json").write_text("{")
+    with pytest.raises(NnmtlError, match=r"m\.json: expected JSON"):
+        read_mapping(tmp_path / "m.json")
