@@ -93,7 +93,10 @@ def _sheet_lines(path: Path) -> list[list[str]]:
     if not path.is_file():
         raise NnmtlError(f"{path}: expected an .xlsx file, but there is none; put it there.")
     sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
-    return [[_cell_text(value) for value in line] for line in sheet.iter_rows(values_only=True)]
+    lines = [[_cell_text(value) for value in line] for line in sheet.iter_rows(values_only=True)]
+    # A sheet stores no cells behind the last one that is filled.
+    width = len(lines[0]) if lines else 0
+    return [line + [""] * (width - len(line)) for line in lines]
 
 
 def _cell_text(value: object) -> str:

@@ -86,8 +86,8 @@ def format_interval(lower: float, upper: float) -> str:
 
 
 def format_number(value: float) -> str:
-    """The shortest text that reads back as exactly this number; 20.0 becomes 20."""
-    return repr(float(value)).removesuffix(".0")
+    """The shortest text that reads back as exactly this number; 20.0 becomes 20, -0.0 becomes 0."""
+    return repr(float(value) + 0.0).removesuffix(".0")
 
 
 def _expected_categories(name: str, categories: Sequence[str]) -> str:

@@ -113,9 +113,11 @@ def _check_header(
             "save the table with commas."
         )
     for name, count in Counter(header).items():
+        if name not in columns and with_others:
+            continue
         if count > 1:
             raise NnmtlError(f"{path}: row 1: the column {name!r} stands {count} times; keep one.")
-        if name not in columns and not with_others:
+        if name not in columns:
             unused = [column for column in columns if column not in header]
             hint = did_you_mean(name, unused) or "; remove it, or declare it in dataset.json"
             raise NnmtlError(f"{path}: row 1: unknown column {name!r}{hint}.")

@@ -1,7 +1,7 @@
 """Reads a raw nnU-Net dataset folder and finds what is wrong with it."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,11 +108,12 @@ def check_raw_dataset(folder: Path) -> list[Finding]:
 def check_dataset(dataset: RawDataset) -> list[Finding]:
     """Checks table, folds, images and label maps.
 
-    Reads every label map and the header of every training image.
+    Reads every label map and the header of every image.
     """
     return [
         *_check_folds(dataset),
         *_check_files(dataset),
+        *_check_grids(dataset),
         *_check_label_maps(dataset),
     ]
 
@@ -167,15 +168,23 @@ def _check_files(dataset: RawDataset) -> list[Finding]:
 def _check_stand_ins(dataset: RawDataset) -> list[Finding]:
     """An image that is declared missing must be all zero."""
     images = {**dataset.test_images, **dataset.train_images}
-    return [
-        _error(
-            f"dataset.json: channel {channel} of case {case_id!r} is listed in missing_channels, "
-            f"but {images[case_id][channel].name} is not all zero; correct one of them."
-        )
-        for case_id, channels in dataset.declaration.missing_channels.items()
-        for channel in channels
-        if channel in images.get(case_id, {}) and np.any(read_array(images[case_id][channel]))
-    ]
+    findings = []
+    for case_id, channels in dataset.declaration.missing_channels.items():
+        for channel in set(channels) & set(images.get(case_id, {})):
+            path = images[case_id][channel]
+            try:
+                is_zero = not np.any(read_array(path))
+            except NnmtlError as error:
+                findings.append(_error(str(error)))
+                continue
+            if not is_zero:
+                findings.append(
+                    _error(
+                        f"dataset.json: channel {channel} of case {case_id!r} is listed in "
+                        f"missing_channels, but {path.name} is not all zero; correct one of them."
+                    )
+                )
+    return findings
 
 
 def _check_names_of_labels(dataset: RawDataset) -> list[Finding]:
@@ -200,12 +209,11 @@ def _check_names_of_labels(dataset: RawDataset) -> list[Finding]:
 def _check_label_maps(dataset: RawDataset) -> list[Finding]:
     findings: list[Finding] = []
     labels_of_case: dict[str, Collection[int]] = {}
-    for case_id, channels in dataset.train_images.items():
-        label_path = dataset.label_path(case_id)
-        if label_path.is_file():
+    for case_id in dataset.train_images:
+        path = dataset.label_path(case_id)
+        if path.is_file():
             try:
-                findings += _check_geometry(case_id, label_path, channels)
-                labels_of_case[case_id] = np.unique(read_array(label_path)).tolist()
+                labels_of_case[case_id] = np.unique(read_array(path)).tolist()
             except NnmtlError as error:
                 findings.append(_error(str(error)))
     labels = as_object(dataset.dataset_json["labels"], where="dataset.json: labels")
@@ -226,19 +234,34 @@ def declared_labels(labels: Mapping[str, object]) -> set[int]:
     return values
 
 
-def _check_geometry(case_id: str, label_path: Path, channels: Mapping[int, Path]) -> list[Finding]:
-    label_header = read_header(label_path)
-    findings = []
-    for channel, path in channels.items():
-        mismatch = geometry_mismatch(read_header(path), label_header)
-        if mismatch:
-            findings.append(
-                _error(
-                    f"the case {case_id!r}: channel {channel} and the label map are not on one "
-                    f"grid: {mismatch}; resample one of them."
-                )
-            )
+def _check_grids(dataset: RawDataset) -> list[Finding]:
+    """All files of a case must lie on one grid."""
+    findings: list[Finding] = []
+    for case_id, channels in dataset.train_images.items():
+        label_path = dataset.label_path(case_id)
+        with_label = [label_path] if label_path.is_file() else []
+        findings += _check_grid(case_id, [*channels.values(), *with_label])
+    for case_id, channels in dataset.test_images.items():
+        findings += _check_grid(case_id, list(channels.values()))
     return findings
+
+
+def _check_grid(case_id: str, paths: Sequence[Path]) -> list[Finding]:
+    first, *others = paths
+    for other in others:
+        try:
+            mismatch = geometry_mismatch(read_header(first), read_header(other))
+        except NnmtlError as error:
+            return [_error(str(error))]
+        if mismatch:
+            return [
+                _error(
+                    f"the case {case_id!r}: {first.parent.name}/{first.name} and "
+                    f"{other.parent.name}/{other.name} are not on one grid: {mismatch}; resample "
+                    "one of them."
+                )
+            ]
+    return []
 
 
 def _error(message: str) -> Finding:

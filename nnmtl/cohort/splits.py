@@ -143,18 +143,19 @@ def _exchange(
     """
     part_of = part_of_patient.copy()
     scaled = counts / np.sqrt(counts.sum(axis=0))
+    held = np.array([scaled[part_of == part].sum(axis=0) for part in range(len(shares))])
     for _ in range(_NUM_SWEEPS):
         before = part_of.copy()
-        for patient in range(len(part_of)):
-            held = np.array([scaled[part_of == part].sum(axis=0) for part in range(len(shares))])
+        for patient, own in enumerate(scaled):
             here = part_of[patient]
-            step = scaled - scaled[patient]
-            share = shares[part_of][:, None]
+            step = scaled - own
             change = (2 * held[here] + step) * step / shares[here]
-            change += (step - 2 * held[part_of]) * step / share
+            change += (step - 2 * held[part_of]) * step / shares[part_of][:, None]
             falls = np.where(part_of == here, 0, change.sum(axis=1))
             partner = int(falls.argmin())
             if falls[partner] < -_SMALLEST_FALL:
+                held[here] += step[partner]
+                held[part_of[partner]] -= step[partner]
                 part_of[[patient, partner]] = part_of[[partner, patient]]
         if np.array_equal(part_of, before):
             break

@@ -213,18 +213,28 @@ def _check_target(table: TargetTable, name: str, folds: Sequence[Fold] | None) -
         for event, count in events.items()
         if count < _FEW_EVENTS
     ]
+    return findings + _check_events_of_folds(table, name, folds)
+
+
+def _check_events_of_folds(
+    table: TargetTable, name: str, folds: Sequence[Fold] | None
+) -> list[Finding]:
+    """One error per class that is too rare, naming the training fold that has the fewest."""
     trained_on = [fold.train for fold in folds] if folds is not None else [table.case_ids]
-    for number, case_ids in enumerate(trained_on):
-        place = f"in the training part of fold {number}" if folds is not None else "for training"
-        in_fold = table.select(set(case_ids) & set(table.case_ids))
-        findings += [
-            _error(
-                f"{name}: expected at least {_FEWEST_EVENTS} cases that are {event!r} {place}, "
-                f"got {count}; add cases, or merge or remove the class."
+    known = set(table.case_ids)
+    events = [count_events(table.select(set(part) & known), name) for part in trained_on]
+    findings = []
+    for event in events[0]:
+        counts = [of_fold[event] for of_fold in events]
+        fewest = min(counts)
+        where = "got" if folds is None else f"in each fold, but fold {counts.index(fewest)} has"
+        if fewest < _FEWEST_EVENTS:
+            findings.append(
+                _error(
+                    f"{name}: expected at least {_FEWEST_EVENTS} training cases that are "
+                    f"{event!r}, {where} {fewest}; add cases, or merge or remove the class."
+                )
             )
-            for event, count in count_events(in_fold, name).items()
-            if count < _FEWEST_EVENTS
-        ]
     return findings
 
 

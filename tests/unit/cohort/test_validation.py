@@ -85,7 +85,7 @@ def test_few_events_are_a_warning_and_fewer_an_error(table_of):
     assert "only 5 training cases are '1'" in one(check_targets(table, None), "warning")
     assert not [f for f in check_targets(table, None) if f.level == "error"]
     findings = check_targets(table_of([0] * 60 + [1] * 4), None)
-    assert "at least 5 cases that are '1' for training, got 4" in one(findings, "error")
+    assert "at least 5 training cases that are '1', got 4" in one(findings, "error")
 
 
 def test_few_events_in_one_training_fold_are_an_error_that_names_the_fold(table_of):
@@ -93,7 +93,7 @@ def test_few_events_in_one_training_fold_are_an_error_that_names_the_fold(table_
     whole = Fold(train=table.case_ids, validation=())
     short = Fold(train=table.case_ids[:-2], validation=table.case_ids[-2:])
     message = one(check_targets(table, [whole, short]), "error")
-    assert "in the training part of fold 1, got 4" in message
+    assert "in each fold, but fold 1 has 4" in message
 
 
 @pytest.mark.parametrize(

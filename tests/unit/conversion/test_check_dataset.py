@@ -99,7 +99,21 @@ def test_another_grid_of_a_label_map_is_an_error(check, source):
 
     code, text = check(resample)
     assert code == 1
-    assert "channel 0 and the label map are not on one grid: the spacing in mm" in text
+    assert (
+        "imagesTr/s02_0000.nii.gz and labelsTr/s02.nii.gz are not on one grid: the spacing" in text
+    )
+
+
+def test_test_cases_are_checked_without_labels(check, source):
+    def add_test_case(folder):
+        for name, spacing in (("x_0000.nii.gz", 1.0), ("x_0001.nii.gz", 1.5)):
+            source.write_image(name, spacing=(spacing, 1.0, 2.0))
+            (folder / "imagesTs").mkdir(exist_ok=True)
+            (source.folder / name).rename(folder / "imagesTs" / name)
+
+    code, text = check(add_test_case)
+    assert code == 1
+    assert "imagesTs/x_0000.nii.gz and imagesTs/x_0001.nii.gz are not on one grid" in text
 
 
 def test_an_unknown_id_is_named(source):

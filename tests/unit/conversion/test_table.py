@@ -110,7 +110,7 @@ def test_patterns_find_images_of_another_layout(source):
 def test_a_spreadsheet_gives_the_same_table_as_csv(source):
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
-    book.active.append(list(source.rows[0]))
+    book.active.append([*source.rows[0], None, None, "further"])
     for row in source.rows:
         book.active.append([float(text) if text.isdigit() else text for text in row.values()])
     source.folder.mkdir(exist_ok=True)
