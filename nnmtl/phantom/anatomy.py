@@ -10,9 +10,9 @@ from scipy import ndimage
 from nnmtl.phantom.geometry import (
     SCENE_SHAPE,
     WALL_MM,
-    breast_distance,
     ellipsoid_distance,
     fraction_inside,
+    skin_distance,
     soft_step,
 )
 from nnmtl.phantom.nuisance import Nuisance
@@ -27,6 +27,7 @@ RIM_MM = 3.0
 # How far the tumor changes its surroundings, and so the reach of the box around it.
 _REACH_MM = 16.0
 _SKIN_MM = 1.5
+_TUMOR_TO_BREAST_SURFACE_MM = 2.5
 _SUBCUTANEOUS_FAT_MM = 4.0
 _RETROMAMMARY_FAT_MM = 2.0
 
@@ -65,23 +66,28 @@ class Scene:
 def build_scene(rng: np.random.Generator, *, traits: Traits, nuisance: Nuisance) -> Scene:
     """Draws the scene of one patient; its traits and nuisance are given."""
     grid = _open_grid()
-    breast_mm = breast_distance(nuisance.breast, *grid)
-    beyond_wall_mm = np.broadcast_to(WALL_MM - grid[1], SCENE_SHAPE)
-    body_mm = np.minimum(breast_mm, beyond_wall_mm)
+    skin_mm = skin_distance(nuisance.breast, *grid)
+    above_wall_mm = np.broadcast_to(WALL_MM - grid[1], SCENE_SHAPE)
+    breast_mm = np.maximum(skin_mm, -above_wall_mm)
+    body_mm = np.minimum(skin_mm, above_wall_mm)
     box = _box_around(nuisance)
     ellipsoid_mm = _ellipsoid(grid, box, nuisance)
-    distance_mm = _rough_surface(rng, ellipsoid_mm, traits, nuisance)
+    rough_mm = _rough_surface(rng, ellipsoid_mm, traits, nuisance)
+    distance_mm = _one_piece(np.maximum(rough_mm, breast_mm[box] + _TUMOR_TO_BREAST_SURFACE_MM))
     outside_mm = np.maximum(ellipsoid_mm, 0)
     in_breast = fraction_inside(breast_mm[box])
     return Scene(
         body=fraction_inside(body_mm),
         gland=_gland(rng, breast_mm, box, outside_mm, nuisance),
         skin=fraction_inside(np.abs(body_mm + _SKIN_MM / 2) - _SKIN_MM / 2),
-        muscle=fraction_inside(beyond_wall_mm + _RETROMAMMARY_FAT_MM),
+        muscle=fraction_inside(above_wall_mm + _RETROMAMMARY_FAT_MM),
         box=box,
         tumor=fraction_inside(distance_mm),
         edema=in_breast * _edema(outside_mm, traits),
-        vessel=in_breast * vessel_fraction(rng, ellipsoid_mm, _center_in(box, nuisance), traits),
+        vessel=in_breast
+        * vessel_fraction(
+            rng, ellipsoid_mm, breast_mm[box], _center_in(box, nuisance), traits
+        ),
         tumor_ktrans=_tumor_ktrans(rng, distance_mm, traits),
         gland_ktrans=_gland_ktrans(outside_mm, traits, nuisance),
         tumor_distance_mm=distance_mm,
@@ -120,18 +126,23 @@ def _ellipsoid(grid: Grid, box: Box, nuisance: Nuisance) -> FloatMap:
 def _rough_surface(
     rng: np.random.Generator, ellipsoid_mm: FloatMap, traits: Traits, nuisance: Nuisance
 ) -> FloatMap:
-    """The tumor's distance: one piece without holes, rough or spiculated by r_spic."""
+    """The ellipsoid's distance with a boundary that r_spic makes rough or spiculated."""
     roughness_mm = 0.9 * math.exp(0.40 * traits["r_spic"])
     field = gaussian_random_field(rng, ellipsoid_mm.shape, correlation_mm=3.5)
     # Deeper dents would cut small tumors in two.
     limit = min(3.5, 0.4 * nuisance.radius_mm)
-    distance_mm = ellipsoid_mm + np.clip(roughness_mm * field, -limit, limit)
-    pieces, _ = ndimage.label(distance_mm < 0)
-    largest = pieces == 1 + np.bincount(pieces[pieces > 0] - 1).argmax()
+    rough_mm: FloatMap = ellipsoid_mm + np.clip(np.float32(roughness_mm) * field, -limit, limit)
+    return rough_mm
+
+
+def _one_piece(distance_mm: FloatMap) -> FloatMap:
+    """Sets holes to half a millimeter inside the surface and islands to as much outside."""
+    inside = distance_mm < 0
+    pieces, _ = ndimage.label(inside)
+    largest = pieces == 1 + np.bincount(pieces[inside] - 1).argmax()
     whole = ndimage.binary_fill_holes(largest)
-    # Drops islands to just outside, and raises holes to just inside.
-    smallest = np.float32(0.5)
-    return np.where(whole, np.minimum(distance_mm, -0.01), np.where(largest | (pieces == 0), distance_mm, smallest))
+    without_holes = np.where(whole & ~largest, np.float32(-0.5), distance_mm)
+    return np.where(inside & ~whole, np.float32(0.5), without_holes)
 
 
 def _gland(
@@ -143,9 +154,12 @@ def _gland(
 ) -> FloatMap:
     """Gland under the subcutaneous fat, denser in the middle and around the tumor."""
     depth_mm = -breast_mm - _SUBCUTANEOUS_FAT_MM
-    field = gaussian_random_field(rng, SCENE_SHAPE, correlation_mm=9.0)
+    field = gaussian_random_field(rng, SCENE_SHAPE, correlation_mm=8.0)
+    field += np.float32(0.4) * gaussian_random_field(rng, SCENE_SHAPE, correlation_mm=3.5)
     field += np.float32(0.04) * np.clip(depth_mm, 0, 15)
-    field[box] += np.float32(0.8) * np.exp(outside_mm * np.float32(-1 / 6))
+    # Gland thins out toward skin and wall rather than ending in a line.
+    field -= np.float32(1.5) * np.exp(np.maximum(depth_mm, 0) * np.float32(-1 / 3))
+    field[box] += np.float32(0.2) * np.exp(outside_mm * np.float32(-1 / 6))
     threshold = np.quantile(field[depth_mm > 0][::4], 1 - nuisance.gland_fraction)
     return soft_step(field - np.float32(threshold), width=0.08) * fraction_inside(-depth_mm)
 
@@ -157,15 +171,15 @@ def _edema(outside_mm: FloatMap, traits: Traits) -> FloatMap:
 
 
 def _tumor_ktrans(rng: np.random.Generator, distance_mm: FloatMap, traits: Traits) -> FloatMap:
-    shape = distance_mm.shape
     depth_mm = _depth_inside(distance_mm < 0)
     core = np.clip(math.exp(math.log(0.22) + 0.32 * traits["c_ktrans"]), 0.04, 1)
-    spread = 0.30 * math.exp(0.40 * traits["c_hetero"])
-    log_ktrans = math.log(core) + np.float32(spread) * gaussian_random_field(
-        rng, shape, correlation_mm=5.0
-    )
     in_core = soft_step(depth_mm - np.float32(RIM_MM), width=0.4)
-    log_ktrans += np.float32(0.15 + 0.28 * traits["r_ratio"]) * (1 - in_core)
+    # The rim keeps the usual heterogeneity, so that c_hetero shows in the core only.
+    spread = np.float32(0.30) * (1 + in_core * np.float32(math.expm1(0.40 * traits["c_hetero"])))
+    log_ktrans = spread * gaussian_random_field(
+        rng, distance_mm.shape, correlation_mm=5.0
+    )
+    log_ktrans += math.log(core) + np.float32(0.15 + 0.28 * traits["r_ratio"]) * (1 - in_core)
     necrosis = in_core * _necrosis(rng, depth_mm, traits)
     ktrans: FloatMap = np.exp(log_ktrans) * (1 - necrosis) + np.float32(0.015) * necrosis
     return ktrans

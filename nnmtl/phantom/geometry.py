@@ -33,12 +33,17 @@ class Breast:
 
 def breast_distance(breast: Breast, z_mm: _Array, y_mm: _Array, x_mm: _Array) -> _Array:
     """Distance in mm to the surface of the breast above the wall, negative inside."""
+    distance_mm: _Array = np.maximum(skin_distance(breast, z_mm, y_mm, x_mm), y_mm - WALL_MM)
+    return distance_mm
+
+
+def skin_distance(breast: Breast, z_mm: _Array, y_mm: _Array, x_mm: _Array) -> _Array:
+    """Distance in mm to the ellipsoid whose half above the wall is the breast."""
     z_middle, _, x_middle = ((size - 1) / 2 for size in SCENE_SHAPE)
-    skin_side = ellipsoid_distance(
+    return ellipsoid_distance(
         (z_mm - z_middle, y_mm - WALL_MM, x_mm - x_middle),
         (_BREAST_HALF_HEIGHT_MM, breast.depth_mm, breast.half_width_mm),
     )
-    return np.maximum(skin_side, y_mm - WALL_MM)
 
 
 def ellipsoid_distance(
@@ -51,7 +56,8 @@ def ellipsoid_distance(
     gradient = np.sqrt(steep[0] + steep[1] + steep[2])
     # At the center both vanish; the smallest semi-axis is then the distance.
     slope = np.where(level > 1e-3, gradient / np.maximum(level, 1e-3), 1 / min(semi_axes_mm))
-    return (level - 1) / slope
+    distance_mm: _Array = (level - 1) / slope
+    return distance_mm
 
 
 def fraction_inside(distance_mm: FloatMap) -> FloatMap:

@@ -55,7 +55,7 @@ def sample_nuisance(
 ) -> Nuisance:
     """Draws one patient's anatomy and examination at a center; `traits` are (8,)."""
     radius_mm = _sample_radius(rng, preset, traits)
-    log_axes = np.clip(rng.normal(0, 0.12, 3), -0.25, 0.25)
+    log_axes = np.clip(rng.normal(0, 0.12, 3), -0.2, 0.2)
     axes = radius_mm * np.exp(log_axes - log_axes.mean())
     breast = Breast(depth_mm=rng.uniform(48, 54), half_width_mm=rng.uniform(33, 35.5))
     return Nuisance(
@@ -102,7 +102,7 @@ def _sample_position(
 ) -> tuple[float, float, float]:
     """A place where a ball of this radius lies inside breast and scene, or else the roomiest."""
     low = np.array([reach_mm, WALL_MM - breast.depth_mm + reach_mm, reach_mm])
-    high = np.array([SCENE_SHAPE[0] - 1 - reach_mm, WALL_MM - reach_mm, SCENE_SHAPE[2] - 1 - reach_mm])
+    high = np.array([SCENE_SHAPE[0] - 1, WALL_MM, SCENE_SHAPE[2] - 1]) - reach_mm
     candidates = rng.uniform(np.minimum(low, high), np.maximum(low, high), (_CANDIDATES, 3))
     surface = candidates[:, None] + reach_mm * _directions(64)
     excess_mm = breast_distance(breast, *np.moveaxis(surface, -1, 0)).max(axis=1)

@@ -11,6 +11,9 @@ from nnmtl.phantom.random_field import FloatMap
 _LENGTH_MM = 14.0
 _STEP_MM = 0.5
 _MOST_VESSELS = 30
+# Vessels cut off by skin or wall would hide the trait, so some more are drawn to choose from.
+_CANDIDATES_PER_VESSEL = 3
+_SKIN_CLEARANCE_MM = 2.0
 # Half the width of the cube of voxels that a point of a tube is drawn into.
 _STAMP = 2
 
@@ -20,6 +23,7 @@ Points = npt.NDArray[np.float64]
 def vessel_fraction(
     rng: np.random.Generator,
     tumor_mm: FloatMap,
+    breast_mm: FloatMap,
     center_mm: tuple[float, float, float],
     traits: Mapping[str, float],
 ) -> FloatMap:
@@ -28,6 +32,7 @@ def vessel_fraction(
     Args:
         rng: draws places, courses and calibers.
         tumor_mm: signed distance to the tumor's surface, voxels of 1 mm.
+        breast_mm: signed distance to the breast's surface, negative inside.
         center_mm: of the tumor in the box.
         traits: p_vessel sets the number of vessels.
     """
@@ -35,7 +40,8 @@ def vessel_fraction(
     fraction = np.zeros(tumor_mm.shape, np.float32)
     if not number:
         return fraction
-    points = _courses(rng, tumor_mm, np.array(center_mm), number)
+    courses = _courses(rng, tumor_mm, np.array(center_mm), _CANDIDATES_PER_VESSEL * number)
+    points = courses[_roomiest(courses, breast_mm, number)]
     radii = np.repeat(rng.uniform(1.0, 1.5, number), points.shape[1])
     _stamp(fraction, points.reshape(-1, 3), radii)
     return fraction
@@ -52,6 +58,15 @@ def _courses(
     length = rng.uniform(0.6, 1.0, (number, 1, 1)) * _LENGTH_MM
     along = np.linspace(0, 1, int(_LENGTH_MM / _STEP_MM) + 1)[None, :, None] * length
     return start[:, None] + along * heading[:, None] + along**2 / 2 * bend[:, None]
+
+
+def _roomiest(courses: Points, breast_mm: FloatMap, number: int) -> npt.NDArray[np.intp]:
+    """The first courses that stay inside the breast, then those that leave it least."""
+    z, y, x = np.moveaxis(
+        np.clip(np.rint(courses).astype(int), 0, np.array(breast_mm.shape) - 1), -1, 0
+    )
+    excess_mm = np.maximum(breast_mm[z, y, x].max(axis=1), -_SKIN_CLEARANCE_MM)
+    return np.argsort(excess_mm, kind="stable")[:number]
 
 
 def _surface_radius(tumor_mm: FloatMap, center_mm: Points, outward: Points) -> Points:
