@@ -13,7 +13,7 @@ from nnmtl.errors import NnmtlError
 _NUM_BINS_OF_CONTINUOUS = 4  # quartiles: the fewest that keep both tails apart from the middle
 
 _NUM_SWEEPS = 10  # over all patients; real tables settle after 3 to 6
-_SMALLEST_FALL = 1e-9  # below, a change is rounding, and exchanges could go round in circles
+_DECIMALS = 9  # of a fall; below, it is rounding, which differs among processors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +151,9 @@ def _exchange(
             step = scaled - own
             change = (2 * held[here] + step) * step / shares[here]
             change += (step - 2 * held[part_of]) * step / shares[part_of][:, None]
-            falls = np.where(part_of == here, 0, change.sum(axis=1))
+            falls = np.where(part_of == here, 0, change.sum(axis=1).round(_DECIMALS))
             partner = int(falls.argmin())
-            if falls[partner] < -_SMALLEST_FALL:
+            if falls[partner] < 0:
                 held[here] += step[partner]
                 held[part_of[partner]] -= step[partner]
                 part_of[[patient, partner]] = part_of[[partner, patient]]
