@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from nnmtl.network.output import MultiTaskOutput
-from nnmtl.network.tower import BiomarkerTower
+from nnmtl.network.tower import BiomarkerTower, shell_numbers
 from nnmtl.planning.architecture import ArchitecturePlan
 from nnmtl.regions.body import body_mask
 from nnmtl.regions.distance import signed_distance_mm
@@ -31,6 +31,7 @@ class MultiTaskUNet(nn.Module):
         self.tower = tower
         self.plan = plan
         self.regions = [_region(region) for region in plan.regions]
+        self.shells = shell_numbers(plan)
 
     def forward(
         self,
@@ -42,6 +43,7 @@ class MultiTaskUNet(nn.Module):
         covariates: Tensor | None = None,
         spacing_mm: tuple[float, ...] | None = None,
         encoder_gradient: float = 1.0,
+        train_decoder: bool = True,
     ) -> Tensor | list[Tensor] | MultiTaskOutput:
         """Segments, and predicts biomarkers if asked.
 
@@ -54,12 +56,14 @@ class MultiTaskUNet(nn.Module):
             covariates: (B, K) clinical covariates, nan where missing.
             spacing_mm: voxel size of this batch; None is the planned one.
             encoder_gradient: factor on the gradient that the heads send into the encoder.
+            train_decoder: whether the segmentation will be trained on this batch as well.
 
         Returns:
             Segmentation logits as nnU-Net expects them, or a `MultiTaskOutput`.
         """
         skips = self.encoder(x)
-        segmentation = self.decoder(skips)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and train_decoder):
+            segmentation = self.decoder(skips)
         if not with_biomarkers:
             return segmentation
         used = self._tumor_mask(segmentation, mask, mask_given)
@@ -94,7 +98,7 @@ class MultiTaskUNet(nn.Module):
         distances = [signed_distance_mm(one, spacing_mm) for one in masks]
         distance = torch.from_numpy(np.stack(distances))
         if self.training:
-            distance = jitter_distance(distance, torch.default_generator, self.plan.jitter_mm)
+            distance = jitter_distance(distance, spacing_mm, sd_mm=self.plan.jitter_mm)
         distance = distance.to(x.device)
         body = torch.from_numpy(np.stack([body_mask(one) for one in image[:, 0].cpu().numpy()]))
         body = body.to(x.device)
@@ -104,7 +108,8 @@ class MultiTaskUNet(nn.Module):
         parts = []
         if self.tower.intensity is not None:
             reference = reference_weights(distance, body=body, reference_mm=REFERENCE_MM)
-            parts.append(self.tower.intensity(image, weights, reference))
+            shells = weights[:, self.shells]
+            parts.append(self.tower.intensity(image, shells, reference))
         if "log_volume" in self.plan.descriptors:
             parts.append(_log_volume(distance, spacing_mm))
         statistics = torch.cat(parts, dim=1) if parts else image.new_zeros(len(image), 0)

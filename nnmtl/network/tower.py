@@ -51,7 +51,7 @@ class BiomarkerTower(nn.Module):
             StageTokens(stage_channels[tap], plan.width) for tap in plan.taps
         )
         self.intensity = (
-            IntensityStatistics(input_channels, num_regions) if plan.intensity else None
+            IntensityStatistics(input_channels, len(shell_numbers(plan))) if plan.intensity else None
         )
         num_statistics = len(plan.descriptors) + len(plan.covariates)
         if self.intensity is not None:
@@ -72,7 +72,7 @@ class BiomarkerTower(nn.Module):
 
     def forward(self, skips: Sequence[Tensor], weights: Tensor, statistics: Tensor) -> dict[str, Tensor]:
         """Encoder stages, region weights (B, R, *fine), raw statistics (B, F) → head outputs."""
-        tapped = [skips[tap] for tap in self.taps]
+        tapped = [skips[tap].float() for tap in self.taps]
         tapped = self._attend(tapped)
         tokens = [
             stage(feature, weights) for stage, feature in zip(self.stages, tapped, strict=True)
@@ -92,6 +92,15 @@ class BiomarkerTower(nn.Module):
         if len(self.attention.stages) == len(tapped):
             return self.attention(tapped)
         return [*tapped[:-1], *self.attention(tapped[-1:])]
+
+
+def shell_numbers(plan: ArchitecturePlan) -> list[int]:
+    """The regions that end somewhere; an open one, the whole view, has no intensities of its own."""
+    return [
+        number
+        for number, region in enumerate(plan.regions)
+        if region.inner_mm is not None or region.outer_mm is not None
+    ]
 
 
 def _attention(plan: ArchitecturePlan, *, dimension: int) -> MultiScaleAttention | None:

@@ -8,6 +8,7 @@ from typing import Any
 from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.targets import TargetTable, read_targets, write_targets
 from nnmtl.errors import NnmtlError
+from nnmtl.whole_file import write_whole
 
 TARGETS = "targets.csv"
 FINGERPRINT = "nnmtl_fingerprint.json"
@@ -26,9 +27,7 @@ def read_json(path: Path) -> Any:
 
 def write_json(value: Any, path: Path) -> None:
     """Writes JSON under a temporary name, then renames it: nothing half-written stays."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
 def read_declaration(folder: Path) -> Declaration | None:

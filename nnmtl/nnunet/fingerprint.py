@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
@@ -11,7 +12,7 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from nnmtl.cohort.declaration import Declaration
-from nnmtl.cohort.fingerprint import CaseGeometry, cohort_fingerprint
+from nnmtl.cohort.fingerprint import CaseGeometry, cohort_fingerprint, measure_tumor
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import (
     FINGERPRINT,
@@ -63,7 +64,7 @@ def extract_fingerprint(name: str, *, num_processes: int = 2) -> None:
 
 
 def read_geometries(
-    raw: Path, declaration: Declaration, dataset: dict[str, dict[str, object]]
+    raw: Path, declaration: Declaration, dataset: dict[str, dict[str, Any]]
 ) -> dict[str, CaseGeometry]:
     """Shape, spacing and tumor extent of every training case, in nnU-Net's axis order."""
     first = next(iter(dataset.values()))["images"][0]
@@ -75,23 +76,6 @@ def read_geometries(
 
 
 def _geometry(
-    label_map: np.ndarray, properties: dict[str, object], tumor_labels: tuple[int, ...]
+    label_map: np.ndarray, properties: dict[str, Any], tumor_labels: tuple[int, ...]
 ) -> CaseGeometry:
-    spacing = np.array(properties["spacing"], dtype=float)
-    tumor = np.isin(label_map[0], tumor_labels)
-    extent, volume_ml = None, None
-    if tumor.any():
-        occupied = [np.flatnonzero(tumor.any(axis=_others(axis))) for axis in range(3)]
-        voxels = np.array([hit[-1] - hit[0] + 1 for hit in occupied])
-        extent = tuple(float(value) for value in voxels * spacing)
-        volume_ml = float(tumor.sum() * spacing.prod() / 1000)
-    return CaseGeometry(
-        shape=tuple(int(size) for size in tumor.shape),
-        spacing_mm=tuple(float(value) for value in spacing),
-        tumor_extent_mm=extent,
-        tumor_volume_ml=volume_ml,
-    )
-
-
-def _others(axis: int) -> tuple[int, ...]:
-    return tuple(other for other in range(3) if other != axis)
+    return measure_tumor(np.isin(label_map[0], tumor_labels), properties["spacing"])

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nnmtl.cohort.declaration import Declaration
-from nnmtl.cohort.targets import TargetTable
+from nnmtl.cohort.targets import ClassTarget, TargetTable
 from nnmtl.losses.joint import joint_loss
-from nnmtl.losses.targets import batch_targets, biomarker_losses
+from nnmtl.losses.targets import batch_targets, biomarker_losses, to_head_scale
 from nnmtl.network.linear_start import start_linear_heads
 from nnmtl.network.output import MultiTaskOutput
 from nnmtl.nnunet.precision import autocast_for
@@ -19,7 +20,7 @@ from nnmtl.planning.architecture import HeadPlan
 from nnmtl.planning.schedule import true_mask_share
 from nnmtl.planning.training import TrainingPlan
 
-START_VIEWS = 3  # views of each training case that the linear start is fitted on
+START_VIEWS = 2  # views of each training case that the linear start is fitted on
 
 
 class HeadTraining:
@@ -88,6 +89,7 @@ class HeadTraining:
             mask_given=use_mask,
             covariates=self._covariates(batch["keys"]),
             encoder_gradient=self.plan.encoder_gradient,
+            train_decoder=self.plan.roi_segmentation_weight > 0,
         )
 
     def scaling(self) -> dict[str, tuple[Tensor, Tensor]]:
@@ -124,9 +126,19 @@ class HeadTraining:
                 output = self.predict(batch, masks, use_true.to(self.device))
             statistics.append(output.statistics)
             keys.extend(str(case) for case in batch["keys"])
-        targets = batch_targets(self.table, keys, self.heads, device=self.device)
-        groups = [self.table.patient_ids[self.row_of[case]] for case in keys]
-        start_linear_heads(self.tower, torch.cat(statistics), targets, self.heads, groups)
+        rows = [self.row_of[case] for case in keys]
+        values = {head.name: self._known_values(head)[rows] for head in self.heads}
+        patients = [self.table.patient_ids[row] for row in rows]
+        start_linear_heads(self.tower, torch.cat(statistics), values, self.heads, patients)
+
+    def _known_values(self, head: HeadPlan) -> NDArray[np.float64]:
+        """Class number or standardized value per row of the table; nan where it is not known."""
+        target = self.table.targets[head.name]
+        if isinstance(target, ClassTarget):
+            return np.where(target.possible.sum(1) == 1, target.possible.argmax(1), np.nan)
+        middle = to_head_scale((target.lower + target.upper) / 2, head)
+        module = self.tower.heads[head.name]
+        return (middle - float(module.center)) / float(module.scale)
 
     def _covariates(self, keys: Sequence[str]) -> Tensor | None:
         if not self.table.covariates:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nnmtl.whole_file import write_whole
+
 
 class History:
     """The epochs of one fold, kept in a file of JSON lines."""
@@ -46,9 +48,7 @@ class History:
         )
 
     def _write(self) -> None:
-        part = self.path.with_name(f".{self.path.name}.part")
-        part.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
-        part.replace(self.path)
+        write_whole(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
 
 def mean_losses(losses: Sequence[dict[str, float]]) -> dict[str, float]:

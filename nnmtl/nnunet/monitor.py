@@ -97,8 +97,8 @@ def _score(output: np.ndarray, target: Any, head: HeadPlan, module: Any) -> dict
         known = known & (target.possible.sum(1) == 1)
         classes = target.possible.argmax(1)[known]
         if head.kind == "binary":
-            return {"auc": auc(classes == 1, output[known, 0]), "n": int(known.sum())}
-        areas = [auc(classes == k, output[known, k]) for k in range(head.num_outputs)]
+            return {"auc": float(auc(output[known, 0], classes == 1)), "n": int(known.sum())}
+        areas = [auc(output[known, k], classes == k) for k in range(head.num_outputs)]
         return {"auc": float(np.nanmean(areas)), "n": int(known.sum())}
     value = output[:, 0] * float(module.scale) + float(module.center)
     error = np.abs(from_head_scale(value, head) - (target.lower + target.upper) / 2)[known]

@@ -4,6 +4,8 @@ import contextlib
 import io
 import logging
 import math
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,19 @@ NETWORK = "nnmtl.nnunet.network.PlannedMultiTaskUNet"
 PLANNED = ("2d", "3d_fullres")
 
 
+@contextlib.contextmanager
+def _at_least_one_worker() -> Iterator[None]:
+    """nnU-Net's planner hands the number of augmentation workers to torch, which refuses 0."""
+    workers = os.environ.get("nnUNet_n_proc_DA")
+    os.environ["nnUNet_n_proc_DA"] = str(max(1, int(workers or 1)))
+    try:
+        yield
+    finally:
+        del os.environ["nnUNet_n_proc_DA"]
+        if workers is not None:
+            os.environ["nnUNet_n_proc_DA"] = workers
+
+
 class nnMTLPlanner(ExperimentPlanner):
     """nnU-Net's planner, whose plans also configure the biomarker heads."""
 
@@ -68,7 +83,7 @@ class nnMTLPlanner(ExperimentPlanner):
 
     def _join(self, configuration: dict[str, Any], transpose_forward: list[int]) -> None:
         _apply_unet_overrides(configuration, self.preset.unet)
-        extent = np.array(self.facts["tumor_extent_mm_p95"])[transpose_forward]
+        extent = np.array(self.facts["overall"]["tumor_extent_mm"]["p95"])[transpose_forward]
         add_multitask(configuration, self.preset, self.declaration, self.facts, extent.tolist())
 
 
@@ -103,7 +118,7 @@ def add_multitask(
         descriptors=tuple(preset.architecture["descriptors"]),
         spacing_mm=tuple(spacing),
         tumor_labels=declaration.tumor_labels,
-        taps=preset.architecture.get("taps")
+        taps=_preset_taps(preset, num_stages=len(strides))
         or tap_stages(
             strides, spacing_mm=spacing, roi_size=roi_size, thinnest_mm=_thinnest_mm(regions)
         ),
@@ -116,6 +131,10 @@ def add_multitask(
         kwargs["unet_class_name"] = configuration["architecture"]["network_class_name"]
         kwargs["multitask"] = architecture_to_json(architecture)
         configuration["architecture"]["network_class_name"] = NETWORK
+
+
+def _preset_taps(preset: Preset, *, num_stages: int) -> tuple[int, ...]:
+    return tuple(tap for tap in preset.architecture.get("taps", ()) if tap < num_stages)
 
 
 _DERIVED = ("regions", "descriptors", "taps")
@@ -137,7 +156,7 @@ def plan_experiment(name: str, *, preset_name: str) -> str:
         )
     table = read_targets(preprocessed / TARGETS, declaration)
     write_splits(table, preprocessed)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _at_least_one_worker():
         nnMTLPlanner(name, preset, declaration).plan_experiment()
     logger.info("Planned %s for %s", plans_name(preset_name), name)
     return plans_name(preset_name)
@@ -219,7 +238,7 @@ def _training(
     del settings["max_roi_voxels"]
     reasons = {"roi_size": roi_reason}
     if settings.get("epochs") is None:
-        num_train = round(0.8 * facts["num_cases"])
+        num_train = round(0.8 * facts["overall"]["num_cases"])
         settings["epochs"] = planned_epochs(
             num_train,
             roi_batch_size=settings["roi_batch_size"],

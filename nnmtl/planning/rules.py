@@ -74,16 +74,18 @@ def total_stride(strides: Sequence[Sequence[int]]) -> tuple[int, ...]:
 def shrink_patch(
     patch_size: Sequence[int], *, divisor: Sequence[int], max_voxels: int
 ) -> tuple[int, ...]:
-    """Shrinks a patch to a voxel budget, the longest axis first, in steps of the total stride.
+    """Shrinks a patch to a voxel budget in steps of the total stride, keeping its shape about.
 
-    A patch keeps at least two steps per axis: below that the deepest stage sees almost nothing.
+    Each step goes to the axis that has kept the largest share of its size, so that the field of
+    view stays in proportion. An axis keeps at least two steps: below that the deepest stage sees
+    almost nothing.
     """
     patch = [size // step * step for size, step in zip(patch_size, divisor, strict=True)]
     while math.prod(patch) > max_voxels:
         shrinkable = [axis for axis, step in enumerate(divisor) if patch[axis] > 2 * step]
         if not shrinkable:
             break
-        axis = max(shrinkable, key=lambda candidate: patch[candidate])
+        axis = max(shrinkable, key=lambda each: (patch[each] / patch_size[each], patch[each]))
         patch[axis] -= divisor[axis]
     return tuple(patch)
 

@@ -1,0 +1,204 @@
+"""Predicts cases: nnU-Net's segmentation, then the heads on the tumor it found."""
+
+import itertools
+import logging
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from acvl_utils.cropping_and_padding.bounding_boxes import crop_and_pad_nd
+from nnunetv2.inference.export_prediction import (
+    convert_predicted_logits_to_segmentation_with_correct_shape,
+)
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnmtl.inference.roi import roi_box, roi_center
+from nnmtl.network.multitask_unet import MultiTaskUNet
+from nnmtl.nnunet.precision import autocast_for
+from nnmtl.planning.training import TrainingPlan, parse_training
+
+logger = logging.getLogger(__name__)
+
+SLICES_2D = 5  # slices through the tumor that a 2d model answers for
+
+
+class RawPrediction(NamedTuple):
+    """What the network says of a case.
+
+    Attributes:
+        label_map: in the image's own geometry.
+        outputs: per fold, biomarker → (num_outputs,) probabilities or the value on the head's scale;
+            empty without a tumor.
+        is_truncated: whether the tumor reaches beyond the region of interest.
+    """
+
+    label_map: NDArray[np.integer]
+    outputs: list[dict[str, NDArray[np.float64]]]
+    is_truncated: bool
+
+
+class nnMTLPredictor(nnUNetPredictor):
+    """nnU-Net's predictor, followed by the heads.
+
+    `exact` keeps nnU-Net's own precision (float32 on a CPU), so that label maps are identical to
+    nnUNetv2_predict's; otherwise a CPU that has bfloat16 uses it.
+    """
+
+    def __init__(self, *, device: torch.device, exact: bool = False) -> None:
+        super().__init__(device=device, allow_tqdm=False, perform_everything_on_device=True)
+        self.exact = exact
+
+    @property
+    def multitask(self) -> MultiTaskUNet | None:
+        """The network, if it has heads."""
+        network = getattr(self.network, "_orig_mod", self.network)
+        return network if isinstance(network, MultiTaskUNet) else None
+
+    @property
+    def plan(self) -> TrainingPlan:
+        """Our section of the configuration."""
+        return parse_training(self.configuration_manager.configuration["nnmtl"])
+
+    def predict_sliding_window_return_logits(self, input_image: Tensor) -> Tensor:
+        """nnU-Net's, in the precision asked for."""
+        precision = nullcontext() if self.exact else autocast_for(self.device)
+        with precision:
+            return super().predict_sliding_window_return_logits(input_image)
+
+    def preprocess(self, images: list[str]) -> tuple[Tensor, dict[str, Any]]:
+        """nnU-Net's preprocessing of one case's channels: array (C, *spatial), properties."""
+        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
+        data, _, properties = preprocessor.run_case(
+            images, None, self.plans_manager, self.configuration_manager, self.dataset_json
+        )
+        return torch.from_numpy(data), properties
+
+    def predict_case(
+        self,
+        data: Tensor,
+        properties: dict[str, Any],
+        *,
+        covariates: NDArray[np.float64] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> RawPrediction:
+        """Segments a preprocessed case and answers every biomarker.
+
+        Args:
+            data: (C, *spatial) at the planned spacing.
+            properties: as nnU-Net's preprocessing returns them.
+            covariates: clinical covariates in declared order, nan where missing.
+            mask: tumor mask (*spatial) to use for the heads instead of the predicted one.
+        """
+        logits = self.predict_logits_from_preprocessed_data(data)
+        label_map = convert_predicted_logits_to_segmentation_with_correct_shape(
+            logits,
+            self.plans_manager,
+            self.configuration_manager,
+            self.label_manager,
+            properties,
+            num_threads_torch=torch.get_num_threads(),
+        )
+        if self.multitask is None:
+            return RawPrediction(label_map, [], is_truncated=False)
+        if mask is None:
+            planned = np.asarray(self.label_manager.convert_logits_to_segmentation(logits))
+            mask = np.isin(planned, self.multitask.plan.tumor_labels)
+        if not mask.any():
+            return RawPrediction(label_map, [], is_truncated=False)
+        outputs, is_truncated = self._predict_biomarkers(data.numpy(), mask, covariates)
+        return RawPrediction(label_map, outputs, is_truncated)
+
+    def _predict_biomarkers(
+        self, data: NDArray[np.float32], mask: NDArray[np.bool_], covariates: Any
+    ) -> tuple[list[dict[str, NDArray[np.float64]]], bool]:
+        images, masks, is_truncated = self._regions_of_interest(data, mask)
+        clinical = None
+        if self.multitask.plan.covariates:
+            values = np.full(len(self.multitask.plan.covariates), np.nan)
+            clinical = torch.from_numpy(values if covariates is None else covariates).float()
+            clinical = clinical.expand(len(images), -1)
+        views = [_flip(images, masks, axes) for axes in _flips(images.ndim - 2)]
+        outputs = []
+        for parameters in self.list_of_parameters:
+            self.multitask.load_state_dict(parameters)
+            answers = [self._answer(*view, clinical) for view in views]
+            outputs.append(
+                {name: np.mean([each[name] for each in answers], 0) for name in answers[0]}
+            )
+        return outputs, is_truncated
+
+    def _regions_of_interest(
+        self, data: NDArray[np.float32], mask: NDArray[np.bool_]
+    ) -> tuple[Tensor, Tensor, bool]:
+        """Crops (B, C, *roi) and (B, *roi); B is 1 in 3D and a few slices in 2D."""
+        roi_size = self.plan.roi_size
+        coordinates = np.argwhere(mask)
+        is_2d = len(roi_size) == 2
+        size = (1, *roi_size) if is_2d else roi_size
+        center = roi_center(coordinates)
+        centers = [center]
+        if is_2d:
+            quantiles = np.linspace(0.2, 0.8, SLICES_2D)
+            found = np.quantile(coordinates[:, 0], quantiles, method="nearest")
+            centers = [(int(number), *center[1:]) for number in dict.fromkeys(found)]
+        boxes = [roi_box(middle, size) for middle in centers]
+        images = np.stack([crop_and_pad_nd(data, box, 0) for box in boxes])
+        masks = np.stack([crop_and_pad_nd(mask[None], box, 0)[0] for box in boxes])
+        low, high = coordinates.min(0), coordinates.max(0)
+        in_plane = slice(1, None) if is_2d else slice(None)
+        is_truncated = any(
+            first < start or last >= stop
+            for first, last, (start, stop) in list(zip(low, high, boxes[0], strict=True))[in_plane]
+        )
+        if is_2d:
+            images, masks = images[:, :, 0], masks[:, 0]
+        return torch.from_numpy(images).float(), torch.from_numpy(masks.astype(bool)), is_truncated
+
+    @torch.inference_mode()
+    def _answer(self, images: Tensor, masks: Tensor, clinical: Tensor | None) -> dict[str, Any]:
+        with nullcontext() if self.exact else autocast_for(self.device):
+            output = self.multitask.to(self.device)(
+                images.to(self.device),
+                with_biomarkers=True,
+                mask=masks.to(self.device),
+                covariates=clinical,
+            )
+        answers = {}
+        for head in self.multitask.plan.heads:
+            values = output.biomarkers[head.name].float()
+            module = self.multitask.tower.heads[head.name]
+            if head.kind == "binary":
+                values = torch.sigmoid(values)
+            elif head.kind == "categorical":
+                values = torch.softmax(values, 1)
+            else:
+                values = values * module.scale + module.center
+            answers[head.name] = values.mean(0).double().cpu().numpy()
+        return answers
+
+
+def load_predictor(
+    model: Path, folds: list[int | str], *, device: torch.device, exact: bool
+) -> nnMTLPredictor:
+    """A predictor of a model folder that was checked before (`check_model_folder`)."""
+    predictor = nnMTLPredictor(device=device, exact=exact)
+    predictor.initialize_from_trained_model_folder(str(model), folds, "checkpoint_final.pth")
+    return predictor
+
+
+def _flips(dimension: int) -> list[tuple[int, ...]]:
+    """No flip, each of the two in-plane axes, both: tensor axes of a (B, *spatial) mask."""
+    in_plane = (dimension - 1, dimension)
+    return [
+        axes for count in range(3) for axes in itertools.combinations(in_plane, count)
+    ]
+
+
+def _flip(images: Tensor, masks: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    if not axes:
+        return images, masks
+    return images.flip([axis + 1 for axis in axes]), masks.flip(list(axes))
