@@ -67,7 +67,7 @@ def build_scene(rng: np.random.Generator, *, traits: Traits, nuisance: Nuisance)
     """Draws the scene of one patient; its traits and nuisance are given."""
     grid = _open_grid()
     skin_mm = skin_distance(nuisance.breast, *grid)
-    above_wall_mm = np.broadcast_to(WALL_MM - grid[1], SCENE_SHAPE)
+    above_wall_mm: FloatMap = np.broadcast_to(np.float32(WALL_MM) - grid[1], SCENE_SHAPE)
     breast_mm = np.maximum(skin_mm, -above_wall_mm)
     body_mm = np.minimum(skin_mm, above_wall_mm)
     box = _box_around(nuisance)
@@ -79,15 +79,13 @@ def build_scene(rng: np.random.Generator, *, traits: Traits, nuisance: Nuisance)
     return Scene(
         body=fraction_inside(body_mm),
         gland=_gland(rng, breast_mm, box, outside_mm, nuisance),
-        skin=fraction_inside(np.abs(body_mm + _SKIN_MM / 2) - _SKIN_MM / 2),
+        skin=fraction_inside(np.maximum(body_mm, -body_mm - _SKIN_MM)),
         muscle=fraction_inside(above_wall_mm + _RETROMAMMARY_FAT_MM),
         box=box,
         tumor=fraction_inside(distance_mm),
         edema=in_breast * _edema(outside_mm, traits),
         vessel=in_breast
-        * vessel_fraction(
-            rng, ellipsoid_mm, breast_mm[box], _center_in(box, nuisance), traits
-        ),
+        * vessel_fraction(rng, ellipsoid_mm, breast_mm[box], _center_in(box, nuisance), traits),
         tumor_ktrans=_tumor_ktrans(rng, distance_mm, traits),
         gland_ktrans=_gland_ktrans(outside_mm, traits, nuisance),
         tumor_distance_mm=distance_mm,
@@ -109,9 +107,7 @@ def _box_around(nuisance: Nuisance) -> Box:
 
 
 def _center_in(box: Box, nuisance: Nuisance) -> tuple[float, float, float]:
-    z, y, x = (
-        middle - side.start for middle, side in zip(nuisance.center_mm, box, strict=True)
-    )
+    z, y, x = (middle - side.start for middle, side in zip(nuisance.center_mm, box, strict=True))
     return z, y, x
 
 
@@ -176,9 +172,7 @@ def _tumor_ktrans(rng: np.random.Generator, distance_mm: FloatMap, traits: Trait
     in_core = soft_step(depth_mm - np.float32(RIM_MM), width=0.4)
     # The rim keeps the usual heterogeneity, so that c_hetero shows in the core only.
     spread = np.float32(0.30) * (1 + in_core * np.float32(math.expm1(0.40 * traits["c_hetero"])))
-    log_ktrans = spread * gaussian_random_field(
-        rng, distance_mm.shape, correlation_mm=5.0
-    )
+    log_ktrans = spread * gaussian_random_field(rng, distance_mm.shape, correlation_mm=5.0)
     log_ktrans += math.log(core) + np.float32(0.15 + 0.28 * traits["r_ratio"]) * (1 - in_core)
     necrosis = in_core * _necrosis(rng, depth_mm, traits)
     ktrans: FloatMap = np.exp(log_ktrans) * (1 - necrosis) + np.float32(0.015) * necrosis

@@ -54,9 +54,7 @@ def generate_case(preset: str, center: str, seed: int, index: int) -> PhantomCas
         NnmtlError: if there is no such preset or center.
     """
     settings, scanner = preset_named(preset), center_named(center)
-    of_labels, of_traits, of_nuisance, of_scene, of_image = _generators(
-        preset, center, seed, index
-    )
+    of_labels, of_traits, of_nuisance, of_scene, of_image = _generators(preset, center, seed, index)
     labels = sample_labels(of_labels, 1, group_shares=settings.shares_at(center))
     traits = sample_traits(of_traits, labels, strength=settings.strength)
     nuisance = sample_nuisance(of_nuisance, preset=settings, center=scanner, traits=traits[0])
@@ -92,9 +90,7 @@ def _targets(labels: Labels) -> dict[str, str | int | float]:
     }
 
 
-def _posterior(
-    traits: npt.NDArray[np.float64], preset: Preset, center: str
-) -> dict[str, float]:
+def _posterior(traits: npt.NDArray[np.float64], preset: Preset, center: str) -> dict[str, float]:
     exact = posterior(
         traits,
         strength=preset.strength,

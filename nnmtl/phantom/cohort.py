@@ -7,70 +7,44 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
+import SimpleITK
 
-from nnmtl.cohort.biomarker import (
-    BinaryBiomarker,
-    Biomarker,
-    CategoricalBiomarker,
-    ContinuousBiomarker,
-)
 from nnmtl.cohort.csv_file import write_csv
 from nnmtl.cohort.declaration import KEY, Declaration, declaration_to_json
 from nnmtl.errors import NnmtlError
-from nnmtl.phantom.case import PhantomCase, generate_case
+from nnmtl.phantom.case import generate_case
 from nnmtl.phantom.centers import center_named
-from nnmtl.phantom.labels import HER2_CATEGORIES
-from nnmtl.phantom.nuisance import nuisance_columns
 from nnmtl.phantom.presets import preset_named
+from nnmtl.phantom.tables import BIOMARKERS, Row, target_columns, truth_columns, truth_of
 from nnmtl.phantom.traits import traits_sha256
-
-_logger = logging.getLogger(__name__)
 
 NOTICE = "SYNTHETIC PHANTOM - NOT PATIENT DATA"
 # Raised whenever the same arguments give other images.
 GENERATOR_VERSION = 1
+
 _ENDING = ".nii.gz"
 _TEST_SEED_OFFSET = 1_000_000
-
-BIOMARKERS: Mapping[str, Biomarker] = {
-    biomarker.name: biomarker
-    for biomarker in (
-        BinaryBiomarker(name="ER"),
-        BinaryBiomarker(name="PR"),
-        BinaryBiomarker(name="HER2"),
-        CategoricalBiomarker(name="HER2_3", categories=HER2_CATEGORIES, ordered=True),
-        ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)),
-    )
-}
+_logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Order:
-    """One case to write."""
+    """One case to generate and write."""
 
     case_id: str
     center: str
     seed: int
     index: int
-    subset: str  # "Tr" or "Ts"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """What of a written case goes into the tables."""
-
-    order: _Order
-    targets: Mapping[str, str | int | float]
-    truth: Mapping[str, float] = field(repr=False)
+    subset: Literal["Tr", "Ts"]
 
 
 def write_cohort(  # noqa: PLR0913
@@ -116,11 +90,16 @@ def write_cohort(  # noqa: PLR0913
     try:
         for name in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
             (aside / name).mkdir(parents=True)
-        rows = _write_cases(orders, aside, preset, workers, progress)
-        write_csv(aside / "targets.csv", _target_columns(rows, biomarkers, missing, seed))
-        write_csv(aside / "phantom_truth.csv", _truth_columns(rows))
-        description = _dataset_json(folder.name, preset, seed, test_seed, biomarkers, orders)
-        (aside / "dataset.json").write_text(json.dumps(description, indent=2) + "\n")
+        rows = _write_cases(orders, aside, preset=preset, workers=workers, progress=progress)
+        targets = target_columns(rows, biomarkers, missing=missing, seed=seed)
+        write_csv(aside / "targets.csv", targets)
+        write_csv(aside / "phantom_truth.csv", truth_columns(rows))
+        dataset = _dataset_json(
+            num_training=sum(order.subset == "Tr" for order in orders),
+            biomarkers=biomarkers,
+            synthetic={"preset": preset, "seed": seed, "test_seed": test_seed},
+        )
+        (aside / "dataset.json").write_text(json.dumps(dataset, indent=2) + "\n", encoding="utf-8")
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -136,7 +115,8 @@ def _check(folder: Path, preset: str, seed: int, test_seed: int) -> None:
         )
     if seed < 0 or test_seed < 0:
         raise NnmtlError(
-            f"phantom: expected seeds of at least 0, got seed={seed} and test_seed={test_seed}."
+            f"phantom: expected seeds of at least 0, got seed={seed} and test_seed={test_seed}; "
+            "choose others."
         )
     if seed == test_seed:
         raise NnmtlError(
@@ -149,24 +129,27 @@ def _check_biomarkers(biomarkers: Sequence[str], missing: Mapping[str, float]) -
     for name in biomarkers:
         if name not in BIOMARKERS:
             raise NnmtlError(
-                f"phantom: expected biomarkers among {', '.join(BIOMARKERS)}, got {name!r}."
+                f"phantom: expected biomarkers among {', '.join(BIOMARKERS)}, got {name!r}; "
+                "choose among them."
             )
     for name, share in missing.items():
         if name not in biomarkers or not 0 <= share <= 1:
             raise NnmtlError(
-                f"phantom: expected the missing share of a chosen biomarker between 0 and 1, "
+                "phantom: expected the missing share of a chosen biomarker between 0 and 1, "
                 f"got {share!r} for {name!r}; the chosen ones are {', '.join(biomarkers)}."
             )
 
 
-def _orders(centers: Mapping[str, int], seed: int, subset: str) -> list[_Order]:
-    prefix = "T" if subset == "Ts" else ""
+def _orders(centers: Mapping[str, int], seed: int, subset: Literal["Tr", "Ts"]) -> list[_Order]:
     for center, number in centers.items():
         center_named(center)
         if number < 0:
             raise NnmtlError(
-                f"phantom: expected a number of cases of at least 0, got {number} for {center!r}."
+                f"phantom: expected a number of cases of at least 0, got {number} for the "
+                f"center {center!r}; correct it."
             )
+    # A test case never shares its id with a training case.
+    prefix = "T" if subset == "Ts" else ""
     return [
         _Order(
             case_id=f"PHANTOM_{center}_{prefix}{index:04d}",
@@ -183,10 +166,11 @@ def _orders(centers: Mapping[str, int], seed: int, subset: str) -> list[_Order]:
 def _write_cases(
     orders: Sequence[_Order],
     folder: Path,
+    *,
     preset: str,
     workers: int,
     progress: Progress | None,
-) -> list[_Row]:
+) -> list[Row]:
     write = partial(_write_case, folder=folder, preset=preset)
     if workers <= 1:
         return _follow(map(write, orders), len(orders), progress)
@@ -196,7 +180,7 @@ def _write_cases(
         return _follow(pool.map(write, orders, chunksize=4), len(orders), progress)
 
 
-def _follow(rows: Iterable[_Row], total: int, progress: Progress | None) -> list[_Row]:
+def _follow(rows: Iterable[Row], total: int, progress: Progress | None) -> list[Row]:
     finished = []
     for row in rows:
         finished.append(row)
@@ -205,13 +189,19 @@ def _follow(rows: Iterable[_Row], total: int, progress: Progress | None) -> list
     return finished
 
 
-def _write_case(order: _Order, *, folder: Path, preset: str) -> _Row:
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+def _write_case(order: _Order, *, folder: Path, preset: str) -> Row:
     case = generate_case(preset, order.center, order.seed, order.index)
-    images, labels = folder / f"images{order.subset}", folder / f"labels{order.subset}"
-    _write_nifti(images / f"{order.case_id}_0000{_ENDING}", case.image, case.spacing_mm)
-    _write_nifti(labels / f"{order.case_id}{_ENDING}", case.label_map, case.spacing_mm)
-    return _Row(order=order, targets=case.targets, truth=_truth(case))
+    image = folder / f"images{order.subset}" / f"{order.case_id}_0000{_ENDING}"
+    label_map = folder / f"labels{order.subset}" / f"{order.case_id}{_ENDING}"
+    _write_nifti(image, case.image, case.spacing_mm)
+    _write_nifti(label_map, case.label_map, case.spacing_mm)
+    return Row(
+        case_id=order.case_id,
+        center=order.center,
+        subset=order.subset,
+        targets=case.targets,
+        truth=truth_of(case),
+    )
 
 
 def _write_nifti(
@@ -219,78 +209,30 @@ def _write_nifti(
     array: npt.NDArray[np.int16] | npt.NDArray[np.uint8],
     spacing_mm: tuple[float, float, float],
 ) -> None:
-    volume = sitk.GetImageFromArray(array)
+    volume = SimpleITK.GetImageFromArray(array)
     volume.SetSpacing(spacing_mm[::-1])
     volume.SetMetaData("ITK_FileNotes", NOTICE)  # becomes the header field descrip
-    sitk.WriteImage(volume, str(path), useCompression=True)
+    SimpleITK.WriteImage(volume, str(path), useCompression=True)
 
 
-def _truth(case: PhantomCase) -> dict[str, float]:
-    traits = {f"u_{name}": value for name, value in case.traits.items()}
-    return traits | nuisance_columns(case.nuisance) | dict(case.posterior)
-
-
-def _identities(rows: Sequence[_Row]) -> dict[str, list[str]]:
-    case_ids = [row.order.case_id for row in rows]
-    return {
-        "case_id": case_ids,
-        "patient_id": case_ids,
-        "center": [row.order.center for row in rows],
-    }
-
-
-def _target_columns(
-    rows: Sequence[_Row], biomarkers: Sequence[str], missing: Mapping[str, float], seed: int
-) -> dict[str, list[str]]:
-    rows = sorted(rows, key=lambda row: row.order.case_id)
-    columns = _identities(rows)
-    for name in biomarkers:
-        # One stream per biomarker: whether one is missing does not move the gaps of another.
-        rng = np.random.default_rng([seed, *name.encode()])
-        gaps = rng.random(len(rows)) < missing.get(name, 0.0)
-        columns[name] = [
-            "" if gap and row.order.subset == "Tr" else str(row.targets[name])
-            for row, gap in zip(rows, gaps, strict=True)
-        ]
-    return columns
-
-
-def _truth_columns(rows: Sequence[_Row]) -> dict[str, list[str]]:
-    rows = sorted(rows, key=lambda row: row.order.case_id)
-    columns = _identities(rows)
-    for name in BIOMARKERS:
-        columns[f"true_{name}"] = [str(row.targets[name]) for row in rows]
-    for name in rows[0].truth if rows else ():
-        columns[name] = [f"{row.truth[name]:.6g}" for row in rows]
-    return columns
-
-
-def _dataset_json(  # noqa: PLR0913
-    name: str,
-    preset: str,
-    seed: int,
-    test_seed: int,
-    biomarkers: Sequence[str],
-    orders: Sequence[_Order],
+def _dataset_json(
+    *, num_training: int, biomarkers: Sequence[str], synthetic: Mapping[str, object]
 ) -> dict[str, object]:
     declaration = Declaration(
         tumor_labels=(1,),
-        biomarkers=tuple(BIOMARKERS[biomarker] for biomarker in biomarkers),
+        biomarkers=tuple(BIOMARKERS[name] for name in biomarkers),
         synthetic={
             "generator": "nnmtl.phantom",
             "version": GENERATOR_VERSION,
-            "preset": preset,
-            "seed": seed,
-            "test_seed": test_seed,
+            **synthetic,
             "traits_sha256": traits_sha256(),
         },
     )
     return {
-        "name": name,
         "description": NOTICE,
         "channel_names": {"0": "DCE"},
         "labels": {"background": 0, "tumor": 1},
-        "numTraining": sum(order.subset == "Tr" for order in orders),
+        "numTraining": num_training,
         "file_ending": _ENDING,
         "overwrite_image_reader_writer": "SimpleITKIOWithReorient",
         KEY: declaration_to_json(declaration),

@@ -52,8 +52,10 @@ _KI67_MIXTURES: Mapping[str, tuple[tuple[float, float, float], ...]] = MappingPr
 _KI67_LIMITS = (0.01, 0.99)
 _NUM_KI67_BINS = 60
 # Equally wide in the logit, on which the traits depend; the end bins take the tails.
-KI67_EDGES = expit(np.linspace(*logit(_KI67_LIMITS), _NUM_KI67_BINS + 1))
-KI67_MIDDLES = expit((logit(KI67_EDGES[1:]) + logit(KI67_EDGES[:-1])) / 2)
+KI67_EDGES: npt.NDArray[np.float64] = expit(
+    np.linspace(logit(_KI67_LIMITS[0]), logit(_KI67_LIMITS[1]), _NUM_KI67_BINS + 1)
+)
+KI67_MIDDLES: npt.NDArray[np.float64] = expit((logit(KI67_EDGES[1:]) + logit(KI67_EDGES[:-1])) / 2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,18 +108,14 @@ def label_grid(group_shares: tuple[float, ...]) -> tuple[Labels, npt.NDArray[np.
     return Labels(er=er, pr=pr, her2=her2, ki67=KI67_MIDDLES[ki67_bin]), prior.ravel()
 
 
-def _choose(
-    rng: np.random.Generator, shares: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
+def _choose(rng: np.random.Generator, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """One index per row of `shares` (N, K), whose rows sum to 1."""
     uniform = rng.random((len(shares), 1))
     # The last bound is left out, so that rounding of the sum cannot lead past the last index.
     return np.sum(uniform >= np.cumsum(shares, axis=1)[:, :-1], axis=1)
 
 
-def _sample_ki67(
-    rng: np.random.Generator, group: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def _sample_ki67(rng: np.random.Generator, group: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     ki67 = np.empty(len(group))
     for index, name in enumerate(GROUPS):
         rows = np.flatnonzero(group == index)

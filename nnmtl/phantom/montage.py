@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from nnmtl.errors import NnmtlError
 from nnmtl.phantom.anatomy import build_scene
 from nnmtl.phantom.centers import CENTERS
 from nnmtl.phantom.labels import HER2_CATEGORIES, Labels
@@ -44,9 +43,7 @@ def draw_montage(path: Path, *, seed: int = _SEED) -> None:
             spacing_mm = CENTERS[center].spacing_mm
             index = round(middle_mm / spacing_mm[0])
             window = np.percentile(image, (0, 99.98))
-            axis.imshow(
-                image[index], cmap="gray", vmin=window[0], vmax=window[1], aspect="equal"
-            )
+            axis.imshow(image[index], cmap="gray", vmin=window[0], vmax=window[1], aspect="equal")
             axis.contour(label_map[index], levels=[0.5], colors="tab:red", linewidths=0.7)
             axis.set_title(f"{name}, center {center}", fontsize=9)
             axis.set_axis_off()
@@ -83,5 +80,5 @@ def _patient_at(
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        raise NnmtlError("usage: python -m nnmtl.phantom.montage OUT.png")
+        sys.exit("usage: python -m nnmtl.phantom.montage OUT.png")
     draw_montage(Path(sys.argv[1]))

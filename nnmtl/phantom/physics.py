@@ -40,7 +40,7 @@ def tofts_concentration(
         dose_scale: factor on the population's arterial concentration.
     """
     step_min = time_s / 60 / _INTEGRATION_STEPS
-    middles_min = (np.arange(_INTEGRATION_STEPS) + 0.5) * step_min
+    middles_min = (np.arange(_INTEGRATION_STEPS, dtype=np.float64) + 0.5) * step_min
     plasma = dose_scale * parker_blood_concentration(middles_min) / (1 - HEMATOCRIT)
     decay = np.exp(-np.outer(ktrans_per_min / ve, time_s / 60 - middles_min))
     concentration: FloatArray = ktrans_per_min * (decay * plasma).sum(axis=1) * step_min

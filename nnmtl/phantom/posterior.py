@@ -45,6 +45,12 @@ class Posterior:
         )
         return median
 
+    def ki67_above(self, cutoff: float) -> npt.NDArray[np.float64]:
+        """(N,) probability of at least this share, 0 to 1; bins are cut proportionally."""
+        covered = np.clip((KI67_EDGES[1:] - cutoff) / np.diff(KI67_EDGES), 0, 1)
+        above: npt.NDArray[np.float64] = self.ki67 @ covered
+        return above
+
 
 def posterior(
     traits: npt.NDArray[np.float64],

@@ -53,7 +53,11 @@ def _lay_over(signal: FloatMap, share: FloatMap, tissue: FloatMap | float) -> No
 def _label_map(scene: Scene, center: Center) -> npt.NDArray[np.uint8]:
     distance_mm = np.full(scene.body.shape, _OUTSIDE_BOX_MM, np.float32)
     distance_mm[scene.box] = np.minimum(scene.tumor_distance_mm, _OUTSIDE_BOX_MM)
-    return (_resample(distance_mm, center) < 0).astype(np.uint8)
+    inside = _resample(distance_mm, center) < 0
+    # A spicule thinner than the voxels can come off.
+    pieces, _ = ndimage.label(inside, np.ones((3, 3, 3)))
+    largest = 1 + np.bincount(pieces[inside] - 1).argmax()
+    return (pieces == largest).astype(np.uint8)
 
 
 def _resample(scene_map: FloatMap, center: Center) -> FloatMap:
