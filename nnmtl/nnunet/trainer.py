@@ -23,6 +23,7 @@ from nnmtl.nnunet.monitor import HeadMonitor
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, RoiLoader, plain_transforms, training_transforms
 from nnmtl.nnunet.target_statistics import set_target_statistics
+from nnmtl.nnunet.validation import validate_fold
 from nnmtl.planning.architecture import HeadPlan, parse_architecture
 from nnmtl.planning.schedule import head_rate, heads_are_on
 from nnmtl.planning.training import TrainingPlan, parse_training
@@ -355,6 +356,13 @@ class nnMTLTrainer(nnUNetTrainer):
         if not self.was_initialized:
             self.initialize()
         self.restored = read_checkpoint(self, Path(filename_or_checkpoint))
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Predicts the fold's validation cases as new ones: `fold_k/validation/`."""
+        if not self.heads:
+            super().perform_actual_validation(save_probabilities)
+            return
+        validate_fold(self)
 
     def on_train_end(self) -> None:
         """nnU-Net's end; the history and its picture stay."""

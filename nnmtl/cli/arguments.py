@@ -1,0 +1,43 @@
+"""Arguments that several commands share."""
+
+import argparse
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """`-d`, the dataset's id or name."""
+    parser.add_argument(
+        "-d", dest="dataset", required=True, metavar="ID", help="dataset id or name in nnUNet_raw"
+    )
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """`-np`, the number of worker processes."""
+    parser.add_argument(
+        "-np", dest="num_processes", type=int, default=2, metavar="N", help="processes (default 2)"
+    )
+
+
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    """`--preset`, one of the shipped plans."""
+    parser.add_argument(
+        "--preset",
+        default="spatial_mtl",
+        metavar="P",
+        help="which network and schedule to plan (default spatial_mtl; a laptop: tiny_cpu)",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """`-device`, as in nnU-Net."""
+    parser.add_argument(
+        "-device", default="cuda", choices=["cpu", "cuda", "mps"], help="default cuda"
+    )
+
+
+def fold(text: str) -> int | str:
+    """A fold number or `all`."""
+    if text == "all":
+        return text
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a fold number or 'all', got {text!r}")
+    return int(text)

@@ -1,0 +1,279 @@
+"""Predicts a folder of images: masks, region maps and biomarkers, one case after another."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder
+from tqdm import tqdm
+
+from nnmtl.cohort.biomarker import Biomarker
+from nnmtl.cohort.declaration import Declaration, parse_declaration
+from nnmtl.errors import NnmtlError
+from nnmtl.inference.case_prediction import STATUS_OK, BiomarkerPrediction, CasePrediction
+from nnmtl.inference.flags import case_flags
+from nnmtl.inference.predictions import PredictionSet, write_predictions
+from nnmtl.losses.targets import from_head_scale
+from nnmtl.nnunet.extension import make_trainer_findable
+from nnmtl.nnunet.predictor import RawPrediction, load_predictor, nnMTLPredictor
+from nnmtl.nnunet.safe_loading import check_model_folder
+from nnmtl.regions.weights import Region, region_label_map
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint_final.pth"
+EMPTY = "empty_segmentation"
+Case = tuple[str, Callable[[], tuple[torch.Tensor, dict[str, Any]]]]
+
+
+def predict_folder(
+    images: Path,
+    output: Path,
+    model: Path,
+    *,
+    folds: Sequence[int | str] | None,
+    device: torch.device,
+    center: str | None = None,
+    exact: bool = False,
+) -> None:
+    """Predicts every case in a folder of nnU-Net-style images.
+
+    Cases that an interrupted call has finished are not predicted again.
+
+    Args:
+        images: `<case>_0000<ending>` and so on, one file per channel.
+        output: where masks, `regions/`, biomarkers.csv and biomarkers.json go.
+        model: a folder that nnMTL_train wrote.
+        folds: folds to average over; None takes all that are there.
+        device: where the network runs.
+        center: noted for every case.
+        exact: nnU-Net's own precision, for identical label maps.
+
+    Raises:
+        NnmtlError: if the model or the images are not what is expected, before anything is written.
+    """
+    folds = find_folds(model) if folds is None else list(folds)
+    check_model_folder(model, folds, CHECKPOINT)
+    make_trainer_findable()
+    predictor = load_predictor(model, folds, device=device, exact=exact)
+    files = find_images(images, predictor.dataset_json)
+    output.mkdir(parents=True, exist_ok=True)
+    cases = [(case, _reader(predictor, paths)) for case, paths in files.items()]
+    predict_cases(
+        predictor, cases, output, model_name=model.name, folds=folds, center_of=lambda _: center
+    )
+
+
+def predict_cases(
+    predictor: nnMTLPredictor,
+    cases: Sequence[Case],
+    output: Path,
+    *,
+    model_name: str,
+    folds: Sequence[int | str],
+    center_of: Callable[[str], str | None],
+    covariates_of: Callable[[str], np.ndarray | None] = lambda _: None,
+) -> None:
+    """Predicts cases that are read one by one, and writes the prediction files."""
+    declaration = parse_declaration(predictor.dataset_json)
+    writer = predictor.plans_manager.image_reader_writer_class()
+    ending = predictor.dataset_json["file_ending"]
+    (output / "regions").mkdir(parents=True, exist_ok=True)
+    journal = output / ".finished.jsonl"
+    finished = dict(_read_journal(journal, {case for case, _ in cases}, output, ending))
+    todo = [(case, read) for case, read in cases if case not in finished]
+    for case_id, read in tqdm(todo, desc="Predicting", unit="case"):
+        data, properties = read()
+        result = predictor.predict_case(data, properties, covariates=covariates_of(case_id))
+        _write_maps(result, predictor, declaration, writer, output, case_id + ending, properties)
+        answer = _answers(result, predictor, declaration, properties)
+        finished[case_id] = answer
+        with journal.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps([case_id, answer]) + "\n")
+    predictions = _prediction_set(
+        finished, predictor, declaration, model_name, folds, center_of
+    )
+    write_predictions(predictions, output)
+    journal.unlink(missing_ok=True)
+
+
+def find_folds(model: Path) -> list[int | str]:
+    """The folds of a model folder that have finished."""
+    names = sorted(path.parent.name for path in model.glob(f"fold_*/{CHECKPOINT}"))
+    if not names:
+        raise NnmtlError(
+            f"-m {model}: expected a model folder with fold_*/{CHECKPOINT}, found none. "
+            "Name the folder that nnMTL_train wrote, or finish the training."
+        )
+    folds = [name.removeprefix("fold_") for name in names]
+    numbered = [int(fold) for fold in folds if fold.isdigit()]
+    return numbered or ["all"]
+
+
+def find_images(folder: Path, dataset_json: dict[str, Any]) -> dict[str, list[str]]:
+    """Case id → its channel files; raises `NnmtlError` unless every case has every channel."""
+    ending = dataset_json["file_ending"]
+    if not folder.is_dir():
+        raise NnmtlError(f"-i {folder}: expected a folder of images, but it does not exist.")
+    found = create_lists_from_splitted_dataset_folder(str(folder), ending)
+    if not found:
+        raise NnmtlError(
+            f"-i {folder}: expected images named <case>_0000{ending}, found none."
+        )
+    num_channels = len(dataset_json["channel_names"])
+    cases = {Path(paths[0]).name.removesuffix(ending)[:-5]: paths for paths in found}
+    for case_id, paths in cases.items():
+        if len(paths) != num_channels:
+            raise NnmtlError(
+                f"-i {folder}: expected {num_channels} channels of case {case_id!r} "
+                f"({', '.join(dataset_json['channel_names'].values())}), found {len(paths)}. "
+                "A channel that was not acquired must be an image of zeros."
+            )
+    return cases
+
+
+def _reader(
+    predictor: nnMTLPredictor, paths: list[str]
+) -> Callable[[], tuple[torch.Tensor, dict[str, Any]]]:
+    return lambda: predictor.preprocess(paths)
+
+
+def _write_maps(  # noqa: PLR0913
+    result: RawPrediction,
+    predictor: nnMTLPredictor,
+    declaration: Declaration,
+    writer: Any,
+    output: Path,
+    name: str,
+    properties: dict[str, Any],
+) -> None:
+    """The region map first, so that a mask that exists means a finished pair."""
+    if predictor.multitask is not None:
+        mask = np.isin(result.label_map, declaration.tumor_labels)
+        shells = [
+            Region(
+                region.name,
+                -np.inf if region.inner_mm is None else region.inner_mm,
+                np.inf if region.outer_mm is None else region.outer_mm,
+            )
+            for region in predictor.multitask.plan.regions
+            if region.outer_mm is not None
+        ]
+        regions = region_label_map(mask, properties["spacing"], shells)
+        writer.write_seg(regions, str(output / "regions" / name), properties)
+    writer.write_seg(result.label_map, str(output / name), properties)
+
+
+def _answers(
+    result: RawPrediction,
+    predictor: nnMTLPredictor,
+    declaration: Declaration,
+    properties: dict[str, Any],
+) -> dict[str, Any]:
+    """What of a case goes into the tables, as plain JSON values."""
+    mask = np.isin(result.label_map, declaration.tumor_labels)
+    spacing = properties["spacing"]
+    folds = [
+        {name: [float(value) for value in values] for name, values in fold.items()}
+        for fold in result.outputs
+    ]
+    return {
+        "volume_ml": float(mask.sum() * np.prod(spacing) / 1000),
+        "flags": case_flags(
+            mask,
+            spacing,
+            is_truncated=result.is_truncated,
+            is_phantom=declaration.synthetic is not None,
+        ),
+        "folds": folds,
+    }
+
+
+def _prediction_set(  # noqa: PLR0913
+    finished: dict[str, dict[str, Any]],
+    predictor: nnMTLPredictor,
+    declaration: Declaration,
+    model_name: str,
+    folds: Sequence[int | str],
+    center_of: Callable[[str], str | None],
+) -> PredictionSet:
+    heads = () if predictor.multitask is None else predictor.multitask.plan.heads
+    biomarkers = declaration.biomarkers if heads else ()
+    parameters = predictor.list_of_parameters
+
+    def learned(kind: str, buffer: str) -> dict[str, float]:
+        return {
+            head.name: float(np.mean([each[f"tower.heads.{head.name}.{buffer}"] for each in parameters]))
+            for head in heads
+            if head.kind == kind
+        }
+
+    scale_of = {head.name: head for head in heads}
+    cases = tuple(
+        _case(case_id, answer, biomarkers, scale_of, center_of(case_id))
+        for case_id, answer in sorted(finished.items())
+    )
+    return PredictionSet(
+        trained_on="patients" if declaration.synthetic is None else "phantom",
+        model=model_name,
+        folds=tuple(fold for fold in folds if isinstance(fold, int)),
+        biomarkers=biomarkers,
+        thresholds=learned("binary", "threshold"),
+        training_median=learned("continuous", "median"),
+        cases=cases,
+    )
+
+
+def _case(
+    case_id: str,
+    answer: dict[str, Any],
+    biomarkers: Sequence[Biomarker],
+    scale_of: dict[str, Any],
+    center: str | None,
+) -> CasePrediction:
+    is_empty = not answer["folds"] and bool(biomarkers)
+    return CasePrediction(
+        case_id=case_id,
+        center=center,
+        status=EMPTY if is_empty else STATUS_OK,
+        reason="no tumor was segmented, so there is no region to look at" if is_empty else None,
+        flags=tuple(answer["flags"]),
+        tumor_volume_ml=answer["volume_ml"],
+        biomarkers={
+            biomarker.name: _biomarker(answer["folds"], biomarker, scale_of[biomarker.name])
+            for biomarker in biomarkers
+        },
+    )
+
+
+def _biomarker(folds: list[dict[str, Any]], biomarker: Biomarker, head: Any) -> BiomarkerPrediction:
+    if not folds:
+        return BiomarkerPrediction(answer=(np.nan,) * head.num_outputs)
+    values = np.array([fold[biomarker.name] for fold in folds], dtype=float)
+    if head.kind == "continuous":
+        values = from_head_scale(values, head)
+    spread = float(values.std(0, ddof=1).max()) if len(values) > 1 else None
+    return BiomarkerPrediction(
+        answer=tuple(values.mean(0).tolist()),
+        fold_sd=spread,
+        folds=tuple(tuple(each) for each in values.tolist()),
+    )
+
+
+def _read_journal(
+    journal: Path, wanted: set[str], output: Path, ending: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Cases that an interrupted call has finished, and whose mask is there."""
+    if not journal.is_file():
+        return
+    for line in journal.read_text(encoding="utf-8").splitlines():
+        try:
+            case_id, answer = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # the line that the interruption cut
+        if case_id in wanted and (output / (case_id + ending)).is_file():
+            yield case_id, answer

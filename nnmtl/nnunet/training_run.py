@@ -1,0 +1,157 @@
+"""One fold's training run: from plans and settings to a trained model folder."""
+
+import logging
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nnmtl.errors import NnmtlError
+from nnmtl.nnunet.cohort_files import read_json, write_json
+from nnmtl.nnunet.folders import preprocessed_folder, results_folder
+from nnmtl.nnunet.safe_loading import check_plans
+from nnmtl.nnunet.trainer import nnMTLTrainer
+
+logger = logging.getLogger(__name__)
+
+SETTINGS = "nnmtl_run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a training run is told beyond its plans.
+
+    Attributes:
+        dataset: dataset name.
+        plans_name: name of the plans file, without ending.
+        configuration: `3d_fullres` or `2d`.
+        fold: fold number, or "all".
+        seed: of all random streams; None draws one.
+        epochs: instead of the planned number.
+        iterations: per epoch, instead of the planned number.
+        device: cpu, cuda or mps.
+        continue_training: goes on from the last checkpoint.
+    """
+
+    dataset: str
+    plans_name: str
+    configuration: str
+    fold: int | str
+    seed: int | None
+    epochs: int | None
+    iterations: int | None
+    device: str
+    continue_training: bool
+
+
+def train(
+    settings: RunSettings,
+    *,
+    after_epoch: Callable[[Path], None] = lambda _: None,
+    predict_validation: bool = True,
+) -> Path:
+    """Trains a fold, predicts its validation cases, and returns the fold's folder.
+
+    Args:
+        settings: of the run.
+        after_epoch: called with the fold's folder when an epoch has ended.
+        predict_validation: whether the fold's validation cases are predicted in the end.
+
+    Raises:
+        NnmtlError: if something is missing, or the folder holds a run with other settings.
+    """
+    plans, dataset_json = _read_inputs(settings)
+    model = results_folder(settings.dataset) / (
+        f"nnMTLTrainer__{plans['plans_name']}__{settings.configuration}"
+    )
+    folder = model / f"fold_{settings.fold}"
+    checkpoint = _checkpoint(folder, settings, plans)
+    # The heads' loaders and the order of random draws are repeatable only in one process.
+    if settings.device == "cpu":
+        os.environ.setdefault("nnUNet_n_proc_DA", "0")
+    if settings.seed is not None:
+        random.seed(settings.seed)
+        np.random.seed(settings.seed)  # noqa: NPY002 nnU-Net draws from this stream
+        torch.manual_seed(settings.seed)
+    trainer = nnMTLTrainer(
+        plans, settings.configuration, settings.fold, dataset_json, torch.device(settings.device)
+    )
+    write_json(_fingerprint(settings, plans), folder / SETTINGS)
+    trainer.after_epoch = lambda: after_epoch(folder)
+    trainer.initialize()
+    if checkpoint is not None:
+        trainer.load_checkpoint(str(checkpoint))
+        logger.info("Continuing in epoch %d", trainer.current_epoch + 1)
+    trainer.run_training()
+    if predict_validation:
+        trainer.perform_actual_validation()
+    return folder
+
+
+def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+    preprocessed = preprocessed_folder(settings.dataset)
+    path = preprocessed / f"{settings.plans_name}.json"
+    if not path.is_file():
+        raise NnmtlError(
+            f"-p {settings.plans_name}: expected the plans file {path}, found none. "
+            f"Run nnMTL_plan_and_preprocess -d {settings.dataset} first."
+        )
+    plans = read_json(path)
+    check_plans(plans, path)
+    configurations = plans["configurations"]
+    if settings.configuration not in configurations:
+        raise NnmtlError(
+            f"{settings.configuration}: expected one of {sorted(configurations)} in {path}."
+        )
+    section = configurations[settings.configuration].get("nnmtl")
+    if section is None:
+        raise NnmtlError(
+            f"{settings.configuration}: nnMTL trains 3d_fullres and 2d, no cascades and no "
+            "3d_lowres. Choose one of them."
+        )
+    if settings.epochs is not None:
+        section["epochs"] = settings.epochs
+    if settings.iterations is not None:
+        section["iterations_per_epoch"] = settings.iterations
+    data = preprocessed / configurations[settings.configuration]["data_identifier"]
+    if not data.is_dir():
+        raise NnmtlError(
+            f"{data}: expected the preprocessed cases, found none. Run nnMTL_preprocess "
+            f"-d {settings.dataset} -p {settings.plans_name} -c {settings.configuration}."
+        )
+    if settings.seed is not None:
+        plans["plans_name"] += f"_seed{settings.seed}"
+    return plans, read_json(preprocessed / "dataset.json")
+
+
+def _checkpoint(folder: Path, settings: RunSettings, plans: dict[str, Any]) -> Path | None:
+    """The checkpoint to go on from; refuses to overwrite or to mix runs."""
+    previous = folder / SETTINGS
+    if not previous.is_file():
+        return None
+    if read_json(previous) != _fingerprint(settings, plans):
+        raise NnmtlError(
+            f"{folder}: holds a run with other plans, epochs or seed than asked for now. "
+            "Ask for the former settings, or move the folder away."
+        )
+    if (folder / "checkpoint_final.pth").is_file():
+        raise NnmtlError(f"{folder}: this training has finished. Move it away to train anew.")
+    latest = folder / "checkpoint_latest.pth"
+    if not settings.continue_training:
+        if latest.is_file():
+            raise NnmtlError(
+                f"{folder}: holds an unfinished run. Continue it with --c, or move it away."
+            )
+        return None
+    return latest if latest.is_file() else None
+
+
+def _fingerprint(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:
+    """What must be equal for two calls to be the same run."""
+    configuration = plans["configurations"][settings.configuration]
+    return {"seed": settings.seed, "plans_name": plans["plans_name"], "configuration": configuration}
