@@ -128,7 +128,7 @@ def summarize(evaluation: Evaluation) -> dict[str, object]:
         "auc_bayes": {name: _value(overall[name], "auc_bayes") for name in BINARY},
         "ki67_mae": _value(ki67, "mae"),
         "ki67_mae_median_predictor": round(
-            _value(ki67, "mae") / max(1e-9, 1 - _value(ki67, "mae_skill")), 4
+            _value(ki67, "mae") / max(1e-9, 1 - _value(ki67, "skill")), 4
         ),
     }
 
