@@ -18,9 +18,9 @@ def roi_center(coordinates: NDArray[np.integer]) -> tuple[int, ...]:
     return tuple(int(value) for value in np.round((low + high) / 2))
 
 
-def roi_box(center: Sequence[int], size: Sequence[int]) -> list[tuple[int, int]]:
+def roi_box(center: Sequence[int], size: Sequence[int]) -> list[list[int]]:
     """Per axis the first voxel and the one after the last; it may reach outside the image."""
     return [
-        (middle - edge // 2, middle - edge // 2 + edge)
+        [middle - edge // 2, middle - edge // 2 + edge]
         for middle, edge in zip(center, size, strict=True)
     ]
