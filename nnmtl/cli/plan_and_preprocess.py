@@ -43,8 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     extract_fingerprint(name, num_processes=arguments.num_processes)
     plans = plan_experiment(name, preset_name=arguments.preset)
     preprocess(name, plans, arguments.configuration, num_processes=arguments.num_processes)
-    print(f"{folder / plans}.json\nnext: nnMTL_train {arguments.dataset} "
-          f"{arguments.configuration} 0 -p {plans}")
+    print(
+        f"{folder / plans}.json\nnext: nnMTL_train {arguments.dataset} "
+        f"{arguments.configuration} 0 -p {plans}"
+    )
     return 0
 
 

@@ -16,7 +16,13 @@ class BiomarkerHead(nn.Module):
     """
 
     def __init__(
-        self, *, num_outputs: int, num_regions: int, region_features: int, scalars: int, dropout: float
+        self,
+        *,
+        num_outputs: int,
+        num_regions: int,
+        region_features: int,
+        scalars: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.region_logits = nn.Parameter(torch.zeros(num_regions))

@@ -45,9 +45,7 @@ def start_linear_heads(
         known = ~np.isnan(values[head.name])
         fitted = _fit(scalars[known], values[head.name][known], groups[known], head)
         if fitted is not None:
-            weight, bias = (
-                torch.from_numpy(part).float().to(statistics.device) for part in fitted
-            )
+            weight, bias = (torch.from_numpy(part).float().to(statistics.device) for part in fitted)
             tower.heads[head.name].start_linear(weight, bias)
 
 

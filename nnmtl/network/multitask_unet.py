@@ -23,7 +23,12 @@ class MultiTaskUNet(nn.Module):
     """
 
     def __init__(
-        self, *, encoder: nn.Module, decoder: nn.Module, tower: BiomarkerTower, plan: ArchitecturePlan
+        self,
+        *,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        tower: BiomarkerTower,
+        plan: ArchitecturePlan,
     ) -> None:
         super().__init__()
         self.encoder = encoder

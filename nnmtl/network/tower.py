@@ -51,7 +51,9 @@ class BiomarkerTower(nn.Module):
             StageTokens(stage_channels[tap], plan.width) for tap in plan.taps
         )
         self.intensity = (
-            IntensityStatistics(input_channels, len(shell_numbers(plan))) if plan.intensity else None
+            IntensityStatistics(input_channels, len(shell_numbers(plan)))
+            if plan.intensity
+            else None
         )
         num_statistics = len(plan.descriptors) + len(plan.covariates)
         if self.intensity is not None:
@@ -70,7 +72,9 @@ class BiomarkerTower(nn.Module):
             }
         )
 
-    def forward(self, skips: Sequence[Tensor], weights: Tensor, statistics: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, skips: Sequence[Tensor], weights: Tensor, statistics: Tensor
+    ) -> dict[str, Tensor]:
         """Encoder stages, region weights (B, R, *fine), raw statistics (B, F) → head outputs."""
         tapped = [skips[tap].float() for tap in self.taps]
         tapped = self._attend(tapped)

@@ -49,9 +49,7 @@ def extract_fingerprint(name: str, *, num_processes: int = 2) -> None:
     """
     raw, preprocessed = raw_folder(name), preprocessed_folder(name)
     declaration = read_declaration(raw)
-    dataset = get_filenames_of_train_images_and_targets(
-        str(raw), read_json(raw / "dataset.json")
-    )
+    dataset = get_filenames_of_train_images_and_targets(str(raw), read_json(raw / "dataset.json"))
     if not dataset:
         raise NnmtlError(f"{raw}: expected training images in imagesTr, found none.")
     if declaration is not None:

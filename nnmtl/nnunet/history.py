@@ -54,6 +54,4 @@ class History:
 def mean_losses(losses: Sequence[dict[str, float]]) -> dict[str, float]:
     """Mean of each task's loss over the iterations in which it was trained."""
     names = dict.fromkeys(name for each in losses for name in each)
-    return {
-        name: float(np.mean([each[name] for each in losses if name in each])) for name in names
-    }
+    return {name: float(np.mean([each[name] for each in losses if name in each])) for name in names}

@@ -170,9 +170,7 @@ def write_splits(table: TargetTable, preprocessed: Any) -> None:
         logger.info("Keeping the existing %s", path)
         return
     folds = patient_folds(table)
-    write_json(
-        [{"train": list(fold.train), "val": list(fold.validation)} for fold in folds], path
-    )
+    write_json([{"train": list(fold.train), "val": list(fold.validation)} for fold in folds], path)
 
 
 def _check_existing_splits(path: Any, table: TargetTable) -> None:
@@ -256,9 +254,7 @@ def _head(biomarker: Biomarker) -> HeadPlan:
     # A percentage is bounded and skewed: its logit is neither.
     is_percentage = isinstance(biomarker, ContinuousBiomarker) and biomarker.unit == "%"
     limits = biomarker.range if is_percentage else None
-    return HeadPlan(
-        name=biomarker.name, kind=biomarker.kind, num_outputs=num_outputs, range=limits
-    )
+    return HeadPlan(name=biomarker.name, kind=biomarker.kind, num_outputs=num_outputs, range=limits)
 
 
 def _apply_unet_overrides(configuration: dict[str, Any], unet: dict[str, Any]) -> None:

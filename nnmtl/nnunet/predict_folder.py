@@ -94,9 +94,7 @@ def predict_cases(
         finished[case_id] = answer
         with journal.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps([case_id, answer]) + "\n")
-    predictions = _prediction_set(
-        finished, predictor, declaration, model_name, folds, center_of
-    )
+    predictions = _prediction_set(finished, predictor, declaration, model_name, folds, center_of)
     write_predictions(predictions, output)
     journal.unlink(missing_ok=True)
 
@@ -121,9 +119,7 @@ def find_images(folder: Path, dataset_json: dict[str, Any]) -> dict[str, list[st
         raise NnmtlError(f"-i {folder}: expected a folder of images, but it does not exist.")
     found = create_lists_from_splitted_dataset_folder(str(folder), ending)
     if not found:
-        raise NnmtlError(
-            f"-i {folder}: expected images named <case>_0000{ending}, found none."
-        )
+        raise NnmtlError(f"-i {folder}: expected images named <case>_0000{ending}, found none.")
     num_channels = len(dataset_json["channel_names"])
     cases = {Path(paths[0]).name.removesuffix(ending)[:-5]: paths for paths in found}
     for case_id, paths in cases.items():
@@ -142,7 +138,7 @@ def _reader(
     return lambda: predictor.preprocess(paths)
 
 
-def _write_maps(  # noqa: PLR0913
+def _write_maps(
     result: RawPrediction,
     predictor: nnMTLPredictor,
     declaration: Declaration,
@@ -193,7 +189,7 @@ def _answers(
     }
 
 
-def _prediction_set(  # noqa: PLR0913
+def _prediction_set(
     finished: dict[str, dict[str, Any]],
     predictor: nnMTLPredictor,
     declaration: Declaration,
@@ -207,7 +203,9 @@ def _prediction_set(  # noqa: PLR0913
 
     def learned(kind: str, buffer: str) -> dict[str, float]:
         return {
-            head.name: float(np.mean([each[f"tower.heads.{head.name}.{buffer}"] for each in parameters]))
+            head.name: float(
+                np.mean([each[f"tower.heads.{head.name}.{buffer}"] for each in parameters])
+            )
             for head in heads
             if head.kind == kind
         }

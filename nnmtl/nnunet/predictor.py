@@ -193,9 +193,7 @@ def load_predictor(
 def _flips(dimension: int) -> list[tuple[int, ...]]:
     """No flip, each of the two in-plane axes, both: tensor axes of a (B, *spatial) mask."""
     in_plane = (dimension - 1, dimension)
-    return [
-        axes for count in range(3) for axes in itertools.combinations(in_plane, count)
-    ]
+    return [axes for count in range(3) for axes in itertools.combinations(in_plane, count)]
 
 
 def _flip(images: Tensor, masks: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:

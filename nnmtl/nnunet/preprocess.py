@@ -20,9 +20,7 @@ from nnmtl.nnunet.safe_loading import check_plans
 logger = logging.getLogger(__name__)
 
 
-def preprocess(
-    name: str, plans_name: str, configuration: str, *, num_processes: int = 2
-) -> None:
+def preprocess(name: str, plans_name: str, configuration: str, *, num_processes: int = 2) -> None:
     """Writes the arrays of one configuration and nnU-Net's gt_segmentations.
 
     The folder appears under its name only when every case is done.
@@ -65,7 +63,9 @@ def _run(jobs: list[tuple[Any, ...]], num_processes: int) -> None:
     with ProcessPoolExecutor(num_processes, get_context("spawn"), _one_thread) as pool:
         for _ in tqdm(
             pool.map(_preprocess_case, jobs, chunksize=4),
-            total=len(jobs), desc="Preprocessing", unit="case",
+            total=len(jobs),
+            desc="Preprocessing",
+            unit="case",
         ):
             pass
 

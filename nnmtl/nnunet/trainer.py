@@ -239,9 +239,7 @@ class nnMTLTrainer(nnUNetTrainer):
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
         """Keeps each task's mean loss for the history."""
         if self.heads:
-            self.train_losses = mean_losses(
-                [output.pop("losses") for output in train_outputs]
-            )
+            self.train_losses = mean_losses([output.pop("losses") for output in train_outputs])
         super().on_train_epoch_end(train_outputs)
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -154,4 +154,8 @@ def _checkpoint(folder: Path, settings: RunSettings, plans: dict[str, Any]) -> P
 def _fingerprint(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two calls to be the same run."""
     configuration = plans["configurations"][settings.configuration]
-    return {"seed": settings.seed, "plans_name": plans["plans_name"], "configuration": configuration}
+    return {
+        "seed": settings.seed,
+        "plans_name": plans["plans_name"],
+        "configuration": configuration,
+    }
