@@ -18,8 +18,8 @@ class SpatialAttention(nn.Module):
         super().__init__()
         convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
         self.convolution = convolution(2, 1, kernel_size, padding=kernel_size // 2)
-        nn.init.zeros_(self.convolution.weight)
-        nn.init.zeros_(self.convolution.bias)
+        for parameter in self.convolution.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, *spatial) → logits (B, 1, *spatial)."""
@@ -44,10 +44,8 @@ class MultiScaleAttention(nn.Module):
         share = torch.softmax(self.fusion, 0)
         weighted = []
         for feature in features:
-            fused = sum(
-                share[index] * _resize(logit, feature.shape[2:])
-                for index, logit in enumerate(logits)
-            )
+            maps = [_resize(logit, feature.shape[2:]) for logit in logits]
+            fused = torch.stack([share[i] * one for i, one in enumerate(maps)]).sum(0)
             weighted.append(feature * 2 * torch.sigmoid(fused))
         return weighted
 

@@ -15,6 +15,11 @@ class BiomarkerHead(nn.Module):
     prevalence and `median` a continuous one's median, all in the training fold.
     """
 
+    center: Tensor
+    scale: Tensor
+    threshold: Tensor
+    median: Tensor
+
     def __init__(
         self,
         *,

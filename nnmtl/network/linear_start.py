@@ -46,7 +46,7 @@ def start_linear_heads(
         fitted = _fit(scalars[known], values[head.name][known], groups[known], head)
         if fitted is not None:
             weight, bias = (torch.from_numpy(part).float().to(statistics.device) for part in fitted)
-            tower.heads[head.name].start_linear(weight, bias)
+            tower.head(head.name).start_linear(weight, bias)
 
 
 def _fit(

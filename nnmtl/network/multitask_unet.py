@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nnmtl.network.output import MultiTaskOutput
 from nnmtl.network.tower import BiomarkerTower, shell_numbers
-from nnmtl.planning.architecture import ArchitecturePlan
+from nnmtl.planning.architecture import ArchitecturePlan, RegionPlan
 from nnmtl.regions.body import body_mask
 from nnmtl.regions.distance import signed_distance_mm
 from nnmtl.regions.jitter import jitter_distance
@@ -88,7 +88,7 @@ class MultiTaskUNet(nn.Module):
             return mask.bool()
         logits = segmentation[0] if isinstance(segmentation, list) else segmentation
         predicted = torch.isin(logits.argmax(1), logits.new_tensor(self.plan.tumor_labels).long())
-        if mask is None:
+        if mask is None or given is None:
             return predicted
         # Early in training a segmentation can be empty; then the true mask stands in.
         given = given | ~predicted.flatten(1).any(1)
@@ -134,7 +134,7 @@ def _log_volume(distance: Tensor, spacing_mm: tuple[float, ...]) -> Tensor:
     return torch.log(volume_ml + 0.01)
 
 
-def _region(plan: object) -> Region:
+def _region(plan: RegionPlan) -> Region:
     inner = -np.inf if plan.inner_mm is None else plan.inner_mm
     outer = np.inf if plan.outer_mm is None else plan.outer_mm
     return Region(plan.name, inner, outer)

@@ -13,7 +13,7 @@ class MultiTaskOutput(NamedTuple):
             from fine to coarse while deep supervision is on.
         biomarkers: name → (B, num_outputs) in float32: logits of a binary or categorical
             biomarker, the standardized value of a continuous one.
-        statistics: (B, F) input statistics before standardization; what a linear start is fitted on.
+        statistics: (B, F) input statistics before standardization, for the linear start.
     """
 
     segmentation: Tensor | list[Tensor]

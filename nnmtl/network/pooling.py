@@ -13,8 +13,9 @@ def resize_weights(weights: Tensor, spatial: tuple[int, ...]) -> Tensor:
     Averaging keeps the share of each coarse voxel that lies in the region; thresholding a coarse
     mask would lose a rim thinner than the voxel.
     """
-    pool = functional.adaptive_avg_pool3d if len(spatial) == 3 else functional.adaptive_avg_pool2d
-    return pool(weights, spatial)
+    if len(spatial) == 3:
+        return functional.adaptive_avg_pool3d(weights, spatial)  # type: ignore[arg-type]
+    return functional.adaptive_avg_pool2d(weights, spatial)  # type: ignore[arg-type]
 
 
 class RegionPooling(nn.Module):

@@ -1,6 +1,7 @@
 """Everything above the shared encoder: attention, region pooling, statistics and heads."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +85,10 @@ class BiomarkerTower(nn.Module):
         regions, scalars = torch.cat(tokens, dim=-1), self.scalars(statistics)
         return {name: head(regions, scalars) for name, head in self.heads.items()}
 
+    def head(self, name: str) -> BiomarkerHead:
+        """The head of one biomarker."""
+        return cast(BiomarkerHead, self.heads[name])
+
     def scalars(self, statistics: Tensor) -> Tensor:
         """(B, F) with nan for missing → (B, 2F): standardized values, then missing indicators."""
         missing = torch.isnan(statistics)
@@ -99,7 +104,7 @@ class BiomarkerTower(nn.Module):
 
 
 def shell_numbers(plan: ArchitecturePlan) -> list[int]:
-    """The regions that end somewhere; an open one, the whole view, has no intensities of its own."""
+    """The regions that end somewhere; an open one, the whole view, has no intensities."""
     return [
         number
         for number, region in enumerate(plan.regions)
