@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnmtl.dataset_conversion._mapping import TableMapping
-
 from nnmtl.cohort.image_file import geometry_mismatch, read_header
+from nnmtl.dataset_conversion._mapping import TableMapping
 from nnmtl.errors import NnmtlError
 
 # What SimpleITKIOWithReorient reads and one file holds; the longest first.

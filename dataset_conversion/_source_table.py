@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnmtl.dataset_conversion._mapping import SourceColumn, TableMapping
-
 from nnmtl.cohort.cell import format_interval, format_number, parse_interval
 from nnmtl.cohort.csv_file import CsvRow, read_csv, rows_of_lines
 from nnmtl.cohort.near_miss import did_you_mean
+from nnmtl.dataset_conversion._mapping import SourceColumn, TableMapping
 from nnmtl.errors import NnmtlError
 
 _SIGNIFICANT_DIGITS = 12  # 0.07 * 100 is 7, not 7.000000000000001

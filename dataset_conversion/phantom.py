@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 
 from nnmtl.dataset_conversion._dataset_writer import new_dataset_folder
-
 from nnmtl.errors import NnmtlError
 
 

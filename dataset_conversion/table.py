@@ -11,6 +11,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from nnmtl.cohort.csv_file import CsvRow
+from nnmtl.cohort.declaration import Declaration
+from nnmtl.cohort.splits import split_patients
+from nnmtl.cohort.targets import TargetTable, parse_targets, write_targets
 from nnmtl.dataset_conversion._dataset_writer import (
     labels_with_ignore,
     new_dataset_folder,
@@ -30,11 +34,6 @@ from nnmtl.dataset_conversion._source_table import (
     read_source_table,
     translate_row,
 )
-
-from nnmtl.cohort.csv_file import CsvRow
-from nnmtl.cohort.declaration import Declaration
-from nnmtl.cohort.splits import split_patients
-from nnmtl.cohort.targets import TargetTable, parse_targets, write_targets
 from nnmtl.errors import NnmtlError
 
 _logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ import numpy as np
 from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.discrimination import auc
 from nnmtl.evaluation.files import write_evaluation
+from nnmtl.evaluation.join import JoinedClass
 from nnmtl.evaluation.raw_dataset import find_raw_dataset
 from nnmtl.evaluation.results import Evaluation, TaskResult
 from nnmtl.experiments.evaluate_folder import evaluate_folder
@@ -138,7 +139,7 @@ def chance_bands(evaluation: Evaluation, *, seed: int) -> dict[str, list[float]]
     generator = np.random.default_rng(seed)
     bands = {}
     for entry in evaluation.joined.biomarkers:
-        if entry.biomarker.name in BINARY:
+        if isinstance(entry, JoinedClass) and entry.biomarker.name in BINARY:
             positive = entry.classes == 1
             drawn = [
                 float(auc(entry.scores[:, 0], generator.permutation(positive)))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nnmtl.cohort.targets import ClassTarget, TargetTable
@@ -12,21 +13,23 @@ from nnmtl.losses.biomarker import masked_binary_loss, masked_class_loss, masked
 from nnmtl.losses.joint import prior_entropy
 from nnmtl.planning.architecture import HeadPlan
 
+NOTHING = torch.empty(0)
+
 
 class BatchTarget(NamedTuple):
     """One biomarker of a batch.
 
     Attributes:
         observed: (B,) boolean.
-        possible: (B, K) boolean for binary (K = 2) and categorical biomarkers, else None.
-        lower: (B,) lower end of a continuous target on the head's scale, else None.
+        possible: (B, K) boolean for binary (K = 2) and categorical biomarkers, else empty.
+        lower: (B,) lower end of a continuous target on the head's scale, else empty.
         upper: (B,) upper end.
     """
 
     observed: Tensor
-    possible: Tensor | None = None
-    lower: Tensor | None = None
-    upper: Tensor | None = None
+    possible: Tensor = NOTHING
+    lower: Tensor = NOTHING
+    upper: Tensor = NOTHING
 
 
 def batch_targets(
@@ -39,7 +42,7 @@ def batch_targets(
 
 
 def _batch_target(
-    table: TargetTable, rows: np.ndarray, head: HeadPlan, device: torch.device
+    table: TargetTable, rows: NDArray[np.intp], head: HeadPlan, device: torch.device
 ) -> BatchTarget:
     target = table.targets[head.name].select(rows)
     observed = torch.from_numpy(target.observed).to(device)
@@ -52,7 +55,7 @@ def _batch_target(
     return BatchTarget(observed, lower=lower, upper=upper)
 
 
-def to_head_scale(values: np.ndarray, head: HeadPlan) -> np.ndarray:
+def to_head_scale(values: NDArray[np.float64], head: HeadPlan) -> NDArray[np.float64]:
     """Values in their unit → the scale that the head works on (the logit for a bounded one)."""
     if head.range is None:
         return values
@@ -61,7 +64,7 @@ def to_head_scale(values: np.ndarray, head: HeadPlan) -> np.ndarray:
     return np.log(share / (1 - share))
 
 
-def from_head_scale(values: np.ndarray, head: HeadPlan) -> np.ndarray:
+def from_head_scale(values: NDArray[np.float64], head: HeadPlan) -> NDArray[np.float64]:
     """The inverse of `to_head_scale`."""
     if head.range is None:
         return values

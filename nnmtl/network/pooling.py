@@ -14,7 +14,7 @@ def resize_weights(weights: Tensor, spatial: tuple[int, ...]) -> Tensor:
     mask would lose a rim thinner than the voxel.
     """
     if len(spatial) == 3:
-        return functional.adaptive_avg_pool3d(weights, spatial)  # type: ignore[arg-type]
+        return functional.adaptive_avg_pool3d(weights, spatial)
     return functional.adaptive_avg_pool2d(weights, spatial)  # type: ignore[arg-type]
 
 

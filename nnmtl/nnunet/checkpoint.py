@@ -95,7 +95,8 @@ def read_checkpoint(trainer: "nnMTLTrainer", source: Path) -> dict[str, Any] | N
 def random_state() -> dict[str, Any]:
     """The state of the three generators that training draws from, as plain tensors and numbers."""
     version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 nnU-Net's stream
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002 nnU-Net's stream
+    name, keys, position, has_gauss, cached = numpy_state
     return {
         "python": [version, list(internal), gauss],
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],

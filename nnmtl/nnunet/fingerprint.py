@@ -10,6 +10,7 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 )
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+from numpy.typing import NDArray
 
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.fingerprint import CaseGeometry, cohort_fingerprint, measure_tumor
@@ -68,12 +69,13 @@ def read_geometries(
     first = next(iter(dataset.values()))["images"][0]
     reader = determine_reader_writer_from_dataset_json(read_json(raw / "dataset.json"), first)()
     return {
-        case_id: _geometry(*reader.read_seg(files["label"]), declaration.tumor_labels)
+        case_id: _geometry(reader.read_seg(files["label"]), declaration.tumor_labels)
         for case_id, files in dataset.items()
     }
 
 
 def _geometry(
-    label_map: np.ndarray, properties: dict[str, Any], tumor_labels: tuple[int, ...]
+    read: tuple[NDArray[Any], dict[str, Any]], tumor_labels: tuple[int, ...]
 ) -> CaseGeometry:
+    label_map, properties = read
     return measure_tumor(np.isin(label_map[0], tumor_labels), properties["spacing"])

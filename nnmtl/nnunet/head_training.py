@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import ClassTarget, TargetTable
@@ -14,6 +14,7 @@ from nnmtl.losses.joint import joint_loss
 from nnmtl.losses.targets import batch_targets, biomarker_losses, to_head_scale
 from nnmtl.network.linear_start import start_linear_heads
 from nnmtl.network.output import MultiTaskOutput
+from nnmtl.network.tower import BiomarkerTower
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.nnunet.roi_loader import RoiLoader, roi_batches
 from nnmtl.planning.architecture import HeadPlan
@@ -33,7 +34,7 @@ class HeadTraining:
     def __init__(
         self,
         network: Callable[..., MultiTaskOutput],
-        tower: nn.Module,
+        tower: BiomarkerTower,
         *,
         plan: TrainingPlan,
         heads: Sequence[HeadPlan],
@@ -94,7 +95,7 @@ class HeadTraining:
 
     def scaling(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Head name → center and scale of its targets."""
-        modules = {head.name: self.tower.heads[head.name] for head in self.heads}
+        modules = {head.name: self.tower.head(head.name) for head in self.heads}
         return {name: (module.center, module.scale) for name, module in modules.items()}
 
     def tumor_masks(self, batch: dict[str, Any]) -> Tensor:
@@ -116,7 +117,8 @@ class HeadTraining:
         Half of the views use the true mask, half the network's own.
         """
         count = START_VIEWS * len(self.loader.indices)
-        statistics, keys = [], []
+        statistics: list[Tensor] = []
+        keys: list[str] = []
         for _ in range(-(-count // self.plan.roi_batch_size)):
             batch = next(self.batches)
             self.blank_missing_channels(batch)
@@ -137,7 +139,7 @@ class HeadTraining:
         if isinstance(target, ClassTarget):
             return np.where(target.possible.sum(1) == 1, target.possible.argmax(1), np.nan)
         middle = to_head_scale((target.lower + target.upper) / 2, head)
-        module = self.tower.heads[head.name]
+        module = self.tower.head(head.name)
         return (middle - float(module.center)) / float(module.scale)
 
     def _covariates(self, keys: Sequence[str]) -> Tensor | None:

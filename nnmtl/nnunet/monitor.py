@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from nnmtl.cohort.targets import ClassTarget
+from nnmtl.cohort.targets import ClassTarget, Target
 from nnmtl.evaluation.discrimination import auc
 from nnmtl.losses.targets import from_head_scale
+from nnmtl.network.heads import BiomarkerHead
 from nnmtl.nnunet.head_training import HeadTraining
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.nnunet.roi_loader import RoiLoader
@@ -68,7 +70,7 @@ class HeadMonitor:
                 torch.cat(outputs[head.name]).numpy(),
                 table.targets[head.name],
                 head,
-                self.training.tower.heads[head.name],
+                self.training.tower.head(head.name),
             )
             for head in self.training.heads
         }
@@ -91,7 +93,9 @@ def _spread(output: Tensor, head: HeadPlan) -> float:
     return float(output[:, 0].std())
 
 
-def _score(output: np.ndarray, target: Any, head: HeadPlan, module: Any) -> dict[str, float]:
+def _score(
+    output: NDArray[np.float32], target: Target, head: HeadPlan, module: BiomarkerHead
+) -> dict[str, float]:
     known = target.observed
     if isinstance(target, ClassTarget):
         known = known & (target.possible.sum(1) == 1)
@@ -100,6 +104,6 @@ def _score(output: np.ndarray, target: Any, head: HeadPlan, module: Any) -> dict
             return {"auc": float(auc(output[known, 0], classes == 1)), "n": int(known.sum())}
         areas = [auc(output[known, k], classes == k) for k in range(head.num_outputs)]
         return {"auc": float(np.nanmean(areas)), "n": int(known.sum())}
-    value = output[:, 0] * float(module.scale) + float(module.center)
+    value = output[:, 0].astype(np.float64) * float(module.scale) + float(module.center)
     error = np.abs(from_head_scale(value, head) - (target.lower + target.upper) / 2)[known]
     return {"mae": float(error.mean()), "n": int(known.sum())}

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from nnmtl.errors import NnmtlError
 from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.network.tower import BiomarkerTower
+from nnmtl.nnunet.allowed_names import UNETS
 from nnmtl.planning.architecture import parse_architecture
 
 
@@ -24,7 +26,7 @@ class PlannedMultiTaskUNet(MultiTaskUNet):
         **unet_kwargs: Any,
     ) -> None:
         plan = parse_architecture(multitask)
-        unet = pydoc.locate(unet_class_name)(
+        unet = _unet_class(unet_class_name)(
             input_channels=input_channels, num_classes=num_classes, **unet_kwargs
         )
         tower = BiomarkerTower(
@@ -40,6 +42,16 @@ class PlannedMultiTaskUNet(MultiTaskUNet):
         """nnU-Net applies this to every submodule; the tower keeps its own initialization."""
         if module is not self and module not in self._tower_modules:
             self._initialize_unet(module)
+
+
+def _unet_class(name: str) -> Any:
+    """Stock nnU-Net builds this network too, and checks no name in the plans."""
+    if name not in UNETS:
+        raise NnmtlError(
+            f"plans: arch_kwargs['unet_class_name'] names {name!r}, which nnMTL does not load; "
+            f"expected one of {', '.join(sorted(UNETS))}."
+        )
+    return pydoc.locate(name)
 
 
 def _stage_channels(channels: Sequence[int]) -> list[int]:

@@ -70,9 +70,12 @@ class nnMTLPlanner(ExperimentPlanner):
         self.preset = preset
         self.declaration = declaration
         self.facts = read_json(preprocessed_folder(self.dataset_name) / FINGERPRINT)
-        self.UNet_base_num_features = preset.unet.get("base_features", self.UNet_base_num_features)
-        for limit in ("UNet_max_features_2d", "UNet_max_features_3d"):
-            setattr(self, limit, preset.unet.get("max_features", getattr(self, limit)))
+        for setting, key in (
+            ("UNet_base_num_features", "base_features"),
+            ("UNet_max_features_2d", "max_features"),
+            ("UNet_max_features_3d", "max_features"),
+        ):
+            setattr(self, setting, preset.unet.get(key, getattr(self, setting)))
 
     def save_plans(self, plans: dict[str, Any]) -> None:
         """nnU-Net's hook before writing: the place where our decisions join."""
@@ -141,7 +144,7 @@ _DERIVED = ("regions", "descriptors", "taps")
 
 
 def plan_experiment(name: str, *, preset_name: str) -> str:
-    """Writes the plans and, if there is none yet, the patient-grouped splits; returns their name."""
+    """Writes the plans, and patient-grouped splits if there are none; returns the plans' name."""
     preset = load_preset(preset_name)
     raw, preprocessed = raw_folder(name), preprocessed_folder(name)
     declaration = read_declaration(raw)
@@ -152,7 +155,8 @@ def plan_experiment(name: str, *, preset_name: str) -> str:
         )
     if not (preprocessed / FINGERPRINT).is_file():
         raise NnmtlError(
-            f"{preprocessed}: expected {FINGERPRINT}, found none. Run nnMTL_extract_fingerprint first."
+            f"{preprocessed}: expected {FINGERPRINT}, found none. "
+            "Run nnMTL_extract_fingerprint first."
         )
     table = read_targets(preprocessed / TARGETS, declaration)
     write_splits(table, preprocessed)
@@ -252,8 +256,9 @@ def _training(
 def _head(biomarker: Biomarker) -> HeadPlan:
     num_outputs = len(biomarker.categories) if isinstance(biomarker, CategoricalBiomarker) else 1
     # A percentage is bounded and skewed: its logit is neither.
-    is_percentage = isinstance(biomarker, ContinuousBiomarker) and biomarker.unit == "%"
-    limits = biomarker.range if is_percentage else None
+    limits = None
+    if isinstance(biomarker, ContinuousBiomarker) and biomarker.unit == "%":
+        limits = biomarker.range
     return HeadPlan(name=biomarker.name, kind=biomarker.kind, num_outputs=num_outputs, range=limits)
 
 

@@ -108,7 +108,7 @@ def find_folds(model: Path) -> list[int | str]:
             "Name the folder that nnMTL_train wrote, or finish the training."
         )
     folds = [name.removeprefix("fold_") for name in names]
-    numbered = [int(fold) for fold in folds if fold.isdigit()]
+    numbered: list[int | str] = [int(fold) for fold in folds if fold.isdigit()]
     return numbered or ["all"]
 
 

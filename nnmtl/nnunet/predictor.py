@@ -31,8 +31,8 @@ class RawPrediction(NamedTuple):
 
     Attributes:
         label_map: in the image's own geometry.
-        outputs: per fold, biomarker → (num_outputs,) probabilities or the value on the head's scale;
-            empty without a tumor.
+        outputs: per fold, biomarker → (num_outputs,) probabilities or the value on the head's
+            scale; empty without a tumor.
         is_truncated: whether the tumor reaches beyond the region of interest.
     """
 

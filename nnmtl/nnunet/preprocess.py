@@ -5,6 +5,7 @@ import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
@@ -37,7 +38,8 @@ def preprocess(name: str, plans_name: str, configuration: str, *, num_processes:
     check_plans(plans, plans_path)
     if configuration not in plans["configurations"]:
         raise NnmtlError(
-            f"-c {configuration}: expected one of {sorted(plans['configurations'])} in {plans_path}."
+            f"-c {configuration}: expected one of {sorted(plans['configurations'])} in "
+            f"{plans_path}."
         )
     dataset = get_filenames_of_train_images_and_targets(str(raw), dataset_json)
     target = preprocessed / plans["configurations"][configuration]["data_identifier"]
@@ -85,9 +87,9 @@ def _preprocess_case(job: tuple[Any, ...]) -> None:
     )
 
 
-def _copy_label_maps(preprocessed: Any, dataset: dict[str, dict[str, Any]]) -> None:
+def _copy_label_maps(preprocessed: Path, dataset: dict[str, dict[str, Any]]) -> None:
     """nnU-Net's own validation reads the label maps from here."""
     folder = preprocessed / "gt_segmentations"
     folder.mkdir(exist_ok=True)
     for files in dataset.values():
-        shutil.copyfile(files["label"], folder / os.path.basename(files["label"]))
+        shutil.copyfile(files["label"], folder / Path(files["label"]).name)

@@ -26,7 +26,7 @@ def set_target_statistics(
         heads: the tower's heads.
     """
     for head in heads:
-        module, target = tower.heads[head.name], training.targets[head.name]
+        module, target = tower.head(head.name), training.targets[head.name]
         if not target.observed.any():
             continue
         if isinstance(target, ContinuousTarget):

@@ -14,6 +14,7 @@ from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.targets import read_targets
 from nnmtl.errors import NnmtlError
 from nnmtl.network.averaging import AveragedWeights
+from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.nnunet.checkpoint import read_checkpoint, set_random_state, write_checkpoint
 from nnmtl.nnunet.cohort_files import TARGETS, targets_hash
 from nnmtl.nnunet.head_training import HeadTraining
@@ -39,13 +40,15 @@ class nnMTLTrainer(nnUNetTrainer):
     Without biomarkers in the plans every hook is nnU-Net's own.
     """
 
+    network: Any  # a `MultiTaskUNet`, or what DDP and torch.compile make of it
+
     def __init__(
         self,
         plans: dict[str, Any],
         configuration: str,
-        fold: int,
+        fold: int | str,
         dataset_json: dict[str, Any],
-        device: torch.device = torch.device("cuda"),
+        device: torch.device = torch.device("cuda"),  # noqa: B008 nnU-Net's signature
     ) -> None:
         """Same signature as nnU-Net's, which records these arguments by name."""
         plans.setdefault("continue_training", False)
@@ -85,7 +88,7 @@ class nnMTLTrainer(nnUNetTrainer):
             self.average = AveragedWeights(self.unwrapped, self.plan.ema_decay)
 
     @property
-    def unwrapped(self) -> torch.nn.Module:
+    def unwrapped(self) -> MultiTaskUNet:
         """The network without DDP and torch.compile."""
         network = self.network.module if self.is_ddp else self.network
         return getattr(network, "_orig_mod", network)
@@ -168,7 +171,7 @@ class nnMTLTrainer(nnUNetTrainer):
         return done / (self.num_epochs * self.num_iterations_per_epoch)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """One patch batch for the segmentation; after the warm-up one region batch for the heads."""
+        """A patch batch for the segmentation; after the warm-up a region batch for the heads."""
         if not self.heads:
             return super().train_step(batch)
         joint = heads_are_on(self.progress, self.plan)

@@ -11,7 +11,7 @@ Attention = Literal["multi_scale", "single_scale", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class RegionPlan:
-    """A shell around the tumor surface: `inner_mm` <= signed distance < `outer_mm`; None is open."""
+    """A shell around the tumor: `inner_mm` <= signed distance < `outer_mm`; None is open."""
 
     name: str
     inner_mm: float | None
@@ -79,10 +79,17 @@ def architecture_to_json(plan: ArchitecturePlan) -> dict[str, Any]:
 def parse_architecture(value: Mapping[str, Any]) -> ArchitecturePlan:
     """Reads `arch_kwargs["multitask"]`; raises `NnmtlError` on an unknown or a missing key."""
     refuse_other_keys(value, ArchitecturePlan, where='plans: arch_kwargs["multitask"]')
-    parsed = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
-    parsed["regions"] = tuple(RegionPlan(**region) for region in value["regions"])
+    parsed: dict[str, Any] = {
+        key: tuple(item) if isinstance(item, list) else item for key, item in value.items()
+    }
+    parsed["regions"] = tuple(_parse_region(region) for region in value["regions"])
     parsed["heads"] = tuple(_parse_head(head) for head in value["heads"])
     return ArchitecturePlan(**parsed)
+
+
+def _parse_region(value: Mapping[str, Any]) -> RegionPlan:
+    refuse_other_keys(value, RegionPlan, where='plans: arch_kwargs["multitask"]["regions"]')
+    return RegionPlan(**value)
 
 
 def _parse_head(value: Mapping[str, Any]) -> HeadPlan:

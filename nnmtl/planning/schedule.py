@@ -1,4 +1,4 @@
-"""How rates, tasks and masks change over a training run, as functions of its progress from 0 to 1."""
+"""How rates, tasks and masks change over a training run: functions of its progress, 0 to 1."""
 
 import math
 

@@ -3,8 +3,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from nnmtl.dataset_conversion._mapping import read_mapping
 
+from nnmtl.dataset_conversion._mapping import read_mapping
 from nnmtl.errors import NnmtlError
 
 SHIPPED = sorted(
