@@ -22,6 +22,8 @@ from nnmtl.cohort.declaration import IDENTITY_COLUMNS, Declaration
 from nnmtl.cohort.near_miss import did_you_mean
 from nnmtl.errors import NnmtlError
 
+UNKNOWN_CENTER = "unknown"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassTarget:
@@ -43,6 +45,15 @@ class ClassTarget:
         return ClassTarget(
             possible=self.possible[rows],
             observed=self.observed[rows],
+            categories=self.categories,
+        )
+
+    def or_unobserved(self, rows: npt.NDArray[np.intp]) -> "ClassTarget":
+        """The same target of some of the cases; row -1 is a case with nothing observed."""
+        nothing = np.ones((1, self.possible.shape[1]), dtype=bool)
+        return ClassTarget(
+            possible=np.concatenate([self.possible, nothing])[rows],
+            observed=np.append(self.observed, values=False)[rows],
             categories=self.categories,
         )
 
@@ -73,6 +84,14 @@ class ContinuousTarget:
         """The same target of some of the cases."""
         return ContinuousTarget(
             lower=self.lower[rows], upper=self.upper[rows], observed=self.observed[rows]
+        )
+
+    def or_unobserved(self, rows: npt.NDArray[np.intp]) -> "ContinuousTarget":
+        """The same target of some of the cases; row -1 is a case with nothing observed."""
+        return ContinuousTarget(
+            lower=np.append(self.lower, np.nan)[rows],
+            upper=np.append(self.upper, np.nan)[rows],
+            observed=np.append(self.observed, values=False)[rows],
         )
 
     def cells(self) -> list[str]:
@@ -137,6 +156,28 @@ class TargetTable:
             centers=tuple(self.centers[row] for row in rows),
             targets={name: target.select(rows) for name, target in self.targets.items()},
             covariates={name: values[rows] for name, values in self.covariates.items()},
+        )
+
+    def with_unobserved(self, case_ids: Iterable[str]) -> "TargetTable":
+        """The same table with rows in which nothing is observed for cases that have none.
+
+        Nothing is known of such a case: it counts as a patient of its own, named like the case, in
+        the center `unknown`. If the table has a patient of that name, it is that one's case.
+        """
+        added = sorted(set(case_ids) - set(self.case_ids))
+        center_of = dict(zip(self.patient_ids, self.centers, strict=True))
+        unsorted = (*self.case_ids, *added)
+        order = np.argsort(np.array(unsorted, dtype=object), kind="stable")
+        patients = (*self.patient_ids, *added)
+        centers = (*self.centers, *(center_of.get(case, UNKNOWN_CENTER) for case in added))
+        # A row number of -1 takes the row of nan or of all classes that is put at the end.
+        rows = np.concatenate([np.arange(len(self.case_ids)), np.full(len(added), -1)])[order]
+        return TargetTable(
+            case_ids=tuple(unsorted[row] for row in order),
+            patient_ids=tuple(patients[row] for row in order),
+            centers=tuple(centers[row] for row in order),
+            targets={name: target.or_unobserved(rows) for name, target in self.targets.items()},
+            covariates={name: np.append(v, np.nan)[rows] for name, v in self.covariates.items()},
         )
 
 

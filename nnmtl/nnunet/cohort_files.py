@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from nnmtl.cohort.declaration import Declaration, parse_declaration
-from nnmtl.cohort.targets import TargetTable, read_targets, write_targets
+from nnmtl.cohort.targets import UNKNOWN_CENTER, TargetTable, read_targets, write_targets
 from nnmtl.errors import NnmtlError
 from nnmtl.whole_file import write_whole
+
+logger = logging.getLogger(__name__)
 
 TARGETS = "targets.csv"
 FINGERPRINT = "nnmtl_fingerprint.json"
@@ -42,17 +45,20 @@ def copy_training_targets(
     """Reads the raw table and writes the rows of the training cases beside the plans.
 
     Rows of other cases (test cases, cases without image) never leave this function. A case without
-    row is an error: its center and patient are unknown.
+    row trains the segmentation only: it gets a row in which nothing is observed.
     """
     table = read_targets(raw / TARGETS, declaration)
     missing = sorted(set(case_ids) - set(table.case_ids))
     if missing:
-        raise NnmtlError(
-            f"{raw / TARGETS}: expected a row for every case in imagesTr; missing are "
-            f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''} ({len(missing)} cases). "
-            "Add rows with patient_id and center; targets may stay empty."
+        logger.warning(
+            "%s: %d cases of imagesTr have no row and train the segmentation only, each as a "
+            "patient of its own in the center %r, such as %s.",
+            raw / TARGETS,
+            len(missing),
+            UNKNOWN_CENTER,
+            missing[0],
         )
-    table = table.select(case_ids)
+    table = table.with_unobserved(missing).select(case_ids)
     preprocessed.mkdir(parents=True, exist_ok=True)
     write_targets(table, preprocessed / TARGETS)
     return table
