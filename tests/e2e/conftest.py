@@ -171,9 +171,7 @@ def trained(prepared: Workspace) -> Workspace:
 
 
 @pytest.fixture
-def workspace(
-    prepared: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Workspace:
+def workspace(prepared: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An own copy of the tiny dataset, which nnU-Net's variables name during the test."""
     extract_in_threads(monkeypatch)
     return prepared.copy_to(tmp_path / "own").enter(monkeypatch)
