@@ -1,6 +1,9 @@
 """Arguments that several commands share."""
 
 import argparse
+from collections.abc import Callable
+
+from nnmtl.errors import NnmtlError
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +35,26 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-device", default="cuda", choices=["cpu", "cuda", "mps"], help="default cuda"
     )
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that is not there before any work is done.
+
+    Raises:
+        NnmtlError: naming the option.
+    """
+    import torch
+
+    is_there: dict[str, Callable[[], bool]] = {
+        "cpu": lambda: True,
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
+    if not is_there[device]():
+        raise NnmtlError(
+            f"-device {device}: expected such a device, but torch {torch.__version__} finds none "
+            "on this machine. Use -device cpu, or install torch for your hardware."
+        )
 
 
 def fold(text: str) -> int | str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnmtl.cli.arguments import check_device
 from nnmtl.cli.command import run
 
 
@@ -27,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demonstration and prints its summary."""
     arguments = build_parser().parse_args(argv)
+    check_device(arguments.device)
     output = arguments.output.resolve()
     for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[variable] = str(output / variable)

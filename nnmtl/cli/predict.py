@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmtl.cli.arguments import add_device, fold
+from nnmtl.cli.arguments import add_device, check_device, fold
 from nnmtl.cli.command import run
 
 
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     # nnU-Net limits torch to this number of threads while it predicts; it is read at import.
     os.environ.setdefault("nnUNet_def_n_proc", str(os.cpu_count() or 1))
+    check_device(arguments.device)
     import torch
 
     from nnmtl.nnunet.predict_folder import predict_folder

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmtl.cli.arguments import add_device, fold
+from nnmtl.cli.arguments import add_device, check_device, fold
 from nnmtl.cli.command import run
 
 
@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains."""
     arguments = build_parser().parse_args(argv)
+    check_device(arguments.device)
     from nnmtl.nnunet.folders import dataset_name
     from nnmtl.nnunet.training_run import RunSettings, train
 

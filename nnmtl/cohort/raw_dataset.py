@@ -69,8 +69,8 @@ def read_raw_dataset(folder: Path) -> RawDataset:
         dataset_json=dataset_json,
         declaration=declaration,
         table=read_targets(folder / TARGETS_CSV, declaration),
-        train_images=_images(folder / "imagesTr", ending),
-        test_images=_images(folder / "imagesTs", ending),
+        train_images=channel_files(folder / "imagesTr", ending),
+        test_images=channel_files(folder / "imagesTs", ending),
     )
 
 
@@ -118,7 +118,8 @@ def check_dataset(dataset: RawDataset) -> list[Finding]:
     ]
 
 
-def _images(folder: Path, ending: str) -> dict[str, dict[int, Path]]:
+def channel_files(folder: Path, ending: str) -> dict[str, dict[int, Path]]:
+    """Case id → channel → file of all `<case>_<4 digits><ending>` in a folder."""
     found: dict[str, dict[int, Path]] = {}
     for path in sorted(folder.glob(f"*{ending}")):
         case_id, _, channel = path.name.removesuffix(ending).rpartition("_")

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 TARGETS = "targets.csv"
 FINGERPRINT = "nnmtl_fingerprint.json"
 SPLITS = "splits_final.json"
+CENTERS = "nnmtl_centers.json"  # in a model folder: names of the centers it was trained on
 
 
 def read_json(path: Path) -> Any:

@@ -1,31 +1,31 @@
 """Predicts a folder of images: masks, region maps and biomarkers, one case after another."""
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from nnmtl.cohort.biomarker import Biomarker
 from nnmtl.cohort.declaration import Declaration, parse_declaration
-from nnmtl.errors import NnmtlError
 from nnmtl.inference.case_prediction import STATUS_OK, BiomarkerPrediction, CasePrediction
 from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
 from nnmtl.losses.targets import from_head_scale
+from nnmtl.nnunet.cohort_files import read_json
 from nnmtl.nnunet.extension import make_trainer_findable
+from nnmtl.nnunet.journal import Journal
+from nnmtl.nnunet.prediction_input import CHECKPOINT, check_center, find_folds, find_images
 from nnmtl.nnunet.predictor import RawPrediction, load_predictor, nnMTLPredictor
 from nnmtl.nnunet.safe_loading import check_model_folder
 from nnmtl.regions.weights import Region, region_label_map
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint_final.pth"
 EMPTY = "empty_segmentation"
 Case = tuple[str, Callable[[], tuple[torch.Tensor, dict[str, Any]]]]
 
@@ -56,16 +56,16 @@ def predict_folder(
     Raises:
         NnmtlError: if the model or the images are not what is expected, before anything is written.
     """
-    folds = find_folds(model) if folds is None else list(folds)
+    folds = find_folds(model, folds)
+    dataset_json = read_json(model / "dataset.json")
+    parse_declaration(dataset_json)
+    check_center(center, model)
+    files = find_images(images, dataset_json)
     check_model_folder(model, folds, CHECKPOINT)
     make_trainer_findable()
     predictor = load_predictor(model, folds, device=device, exact=exact)
-    files = find_images(images, predictor.dataset_json)
-    output.mkdir(parents=True, exist_ok=True)
     cases = [(case, _reader(predictor, paths)) for case, paths in files.items()]
-    predict_cases(
-        predictor, cases, output, model_name=model.name, folds=folds, center_of=lambda _: center
-    )
+    predict_cases(predictor, cases, output, model=model, folds=folds, center_of=lambda _: center)
 
 
 def predict_cases(
@@ -73,18 +73,23 @@ def predict_cases(
     cases: Sequence[Case],
     output: Path,
     *,
-    model_name: str,
+    model: Path,
     folds: Sequence[int | str],
     center_of: Callable[[str], str | None],
-    covariates_of: Callable[[str], np.ndarray | None] = lambda _: None,
+    covariates_of: Callable[[str], NDArray[np.float64] | None] = lambda _: None,
 ) -> None:
     """Predicts cases that are read one by one, and writes the prediction files."""
     declaration = parse_declaration(predictor.dataset_json)
     writer = predictor.plans_manager.image_reader_writer_class()
     ending = predictor.dataset_json["file_ending"]
     (output / "regions").mkdir(parents=True, exist_ok=True)
-    journal = output / ".finished.jsonl"
-    finished = dict(_read_journal(journal, {case for case, _ in cases}, output, ending))
+    journal = Journal(output, _made_by(predictor, model, folds))
+    noted = journal.finished()
+    finished = {
+        case: noted[case]
+        for case, _ in cases
+        if case in noted and (output / (case + ending)).is_file()
+    }
     todo = [(case, read) for case, read in cases if case not in finished]
     for case_id, read in tqdm(todo, desc="Predicting", unit="case"):
         data, properties = read()
@@ -92,44 +97,21 @@ def predict_cases(
         _write_maps(result, predictor, declaration, writer, output, case_id + ending, properties)
         answer = _answers(result, predictor, declaration, properties)
         finished[case_id] = answer
-        with journal.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps([case_id, answer]) + "\n")
-    predictions = _prediction_set(finished, predictor, declaration, model_name, folds, center_of)
+        journal.add(case_id, answer)
+    predictions = _prediction_set(finished, predictor, declaration, model.name, folds, center_of)
     write_predictions(predictions, output)
-    journal.unlink(missing_ok=True)
+    journal.remove()
 
 
-def find_folds(model: Path) -> list[int | str]:
-    """The folds of a model folder that have finished."""
-    names = sorted(path.parent.name for path in model.glob(f"fold_*/{CHECKPOINT}"))
-    if not names:
-        raise NnmtlError(
-            f"-m {model}: expected a model folder with fold_*/{CHECKPOINT}, found none. "
-            "Name the folder that nnMTL_train wrote, or finish the training."
-        )
-    folds = [name.removeprefix("fold_") for name in names]
-    numbered: list[int | str] = [int(fold) for fold in folds if fold.isdigit()]
-    return numbered or ["all"]
-
-
-def find_images(folder: Path, dataset_json: dict[str, Any]) -> dict[str, list[str]]:
-    """Case id → its channel files; raises `NnmtlError` unless every case has every channel."""
-    ending = dataset_json["file_ending"]
-    if not folder.is_dir():
-        raise NnmtlError(f"-i {folder}: expected a folder of images, but it does not exist.")
-    found = create_lists_from_splitted_dataset_folder(str(folder), ending)
-    if not found:
-        raise NnmtlError(f"-i {folder}: expected images named <case>_0000{ending}, found none.")
-    num_channels = len(dataset_json["channel_names"])
-    cases = {Path(paths[0]).name.removesuffix(ending)[:-5]: paths for paths in found}
-    for case_id, paths in cases.items():
-        if len(paths) != num_channels:
-            raise NnmtlError(
-                f"-i {folder}: expected {num_channels} channels of case {case_id!r} "
-                f"({', '.join(dataset_json['channel_names'].values())}), found {len(paths)}. "
-                "A channel that was not acquired must be an image of zeros."
-            )
-    return cases
+def _made_by(predictor: nnMTLPredictor, model: Path, folds: Sequence[int | str]) -> dict[str, Any]:
+    """What must be equal for a case not to be predicted again."""
+    checkpoints = [model / f"fold_{fold}" / CHECKPOINT for fold in folds]
+    return {
+        "model": str(model.resolve()),
+        "folds": list(folds),
+        "written": [path.stat().st_mtime_ns for path in checkpoints if path.is_file()],
+        "exact": predictor.exact,
+    }
 
 
 def _reader(
@@ -260,18 +242,3 @@ def _biomarker(folds: list[dict[str, Any]], biomarker: Biomarker, head: Any) -> 
         fold_sd=spread,
         folds=tuple(tuple(each) for each in values.tolist()),
     )
-
-
-def _read_journal(
-    journal: Path, wanted: set[str], output: Path, ending: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Cases that an interrupted call has finished, and whose mask is there."""
-    if not journal.is_file():
-        return
-    for line in journal.read_text(encoding="utf-8").splitlines():
-        try:
-            case_id, answer = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # the line that the interruption cut
-        if case_id in wanted and (output / (case_id + ending)).is_file():
-            yield case_id, answer

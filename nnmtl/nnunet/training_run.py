@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.cohort_files import read_json, write_json
+from nnmtl.nnunet.cohort_files import CENTERS, FINGERPRINT, read_json, write_json
 from nnmtl.nnunet.folders import preprocessed_folder, results_folder
+from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.safe_loading import check_plans
 from nnmtl.nnunet.trainer import nnMTLTrainer
 
@@ -84,13 +85,22 @@ def train(
     write_json(_fingerprint(settings, plans), folder / SETTINGS)
     trainer.after_epoch = lambda: after_epoch(folder)
     trainer.initialize()
+    _write_centers(preprocessed_folder(settings.dataset), model)
     if checkpoint is not None:
         trainer.load_checkpoint(str(checkpoint))
-        logger.info("Continuing in epoch %d", trainer.current_epoch + 1)
-    trainer.run_training()
+    if checkpoint is None or checkpoint.name != CHECKPOINT:
+        logger.info("Training from epoch %d", trainer.current_epoch + 1)
+        trainer.run_training()
     if predict_validation:
         trainer.perform_actual_validation()
     return folder
+
+
+def _write_centers(preprocessed: Path, model: Path) -> None:
+    """The names of the training cases' centers, by which nnMTL_predict knows --center."""
+    facts = preprocessed / FINGERPRINT
+    if facts.is_file():
+        write_json(sorted(read_json(facts)["centers"]), model / CENTERS)
 
 
 def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -139,7 +149,10 @@ def _checkpoint(folder: Path, settings: RunSettings, plans: dict[str, Any]) -> P
             f"{folder}: holds a run with other plans, epochs or seed than asked for now. "
             "Ask for the former settings, or move the folder away."
         )
-    if (folder / "checkpoint_final.pth").is_file():
+    final = folder / CHECKPOINT
+    if final.is_file():
+        if settings.continue_training and not _has_validation(folder):
+            return final
         raise NnmtlError(f"{folder}: this training has finished. Move it away to train anew.")
     latest = folder / "checkpoint_latest.pth"
     if not settings.continue_training:
@@ -149,6 +162,12 @@ def _checkpoint(folder: Path, settings: RunSettings, plans: dict[str, Any]) -> P
             )
         return None
     return latest if latest.is_file() else None
+
+
+def _has_validation(folder: Path) -> bool:
+    """Whether the validation cases are predicted; summary.json is nnU-Net's, without heads."""
+    names = ("biomarkers.json", "summary.json")
+    return any((folder / "validation" / name).is_file() for name in names)
 
 
 def _fingerprint(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:

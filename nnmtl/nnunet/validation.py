@@ -43,7 +43,7 @@ def validate_fold(trainer: "nnMTLTrainer") -> None:
         predictor,
         [(case, _reader(validation, case)) for case in sorted(validation.identifiers)],
         Path(trainer.output_folder) / "validation",
-        model_name=Path(trainer.output_folder_base).name,
+        model=Path(trainer.output_folder_base),
         folds=[trainer.fold],
         center_of=lambda case: table.centers[row_of[case]],
         covariates_of=lambda case: clinical[:, row_of[case]] if len(clinical) else None,
