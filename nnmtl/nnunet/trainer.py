@@ -23,6 +23,7 @@ from nnmtl.nnunet.interruption import Interruption
 from nnmtl.nnunet.monitor import HeadMonitor
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, RoiLoader, plain_transforms, training_transforms
+from nnmtl.nnunet.safe_loading import load_checkpoint_safely
 from nnmtl.nnunet.target_statistics import set_target_statistics
 from nnmtl.nnunet.validation import validate_fold
 from nnmtl.planning.architecture import HeadPlan, parse_architecture
@@ -356,7 +357,12 @@ class nnMTLTrainer(nnUNetTrainer):
         """Reads a checkpoint without running anything in it."""
         if not self.was_initialized:
             self.initialize()
-        self.restored = read_checkpoint(self, Path(filename_or_checkpoint))
+        path = Path(filename_or_checkpoint)
+        if self.heads:
+            self.restored = read_checkpoint(self, path)
+        else:
+            load_checkpoint_safely(path)  # nnU-Net then opens the same file its own way
+            super().load_checkpoint(str(path))
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Predicts the fold's validation cases as new ones: `fold_k/validation/`."""

@@ -82,6 +82,9 @@ def train(
     trainer = nnMTLTrainer(
         plans, settings.configuration, settings.fold, dataset_json, torch.device(settings.device)
     )
+    if not trainer.heads:  # then the schedule is nnU-Net's, unless told otherwise
+        trainer.num_epochs = settings.epochs or trainer.num_epochs
+        trainer.num_iterations_per_epoch = settings.iterations or trainer.num_iterations_per_epoch
     write_json(_fingerprint(settings, plans), folder / SETTINGS)
     trainer.after_epoch = lambda: after_epoch(folder)
     trainer.initialize()
