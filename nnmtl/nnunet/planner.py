@@ -246,7 +246,11 @@ def _training(
             roi_batch_size=settings["roi_batch_size"],
             iterations_per_epoch=settings["iterations_per_epoch"],
         )
-        reasons["epochs"] = f"about 250 views of each of the {num_train} training cases of a fold"
+        seen = settings["epochs"] * settings["iterations_per_epoch"] * settings["roi_batch_size"]
+        reasons["epochs"] = (
+            f"regions for about {round(seen / max(1, num_train))} views of each of the {num_train} "
+            "training cases of a fold, within 40 to 1000 epochs"
+        )
     weights = {biomarker.name: head_weight for biomarker in declaration.biomarkers}
     return TrainingPlan(
         preset=preset.name, roi_size=roi_size, loss_weights=weights, reasons=reasons, **settings

@@ -1,0 +1,74 @@
+"""Every shipped preset is complete and says what it is."""
+
+import json
+from dataclasses import fields
+from importlib import resources
+
+import pytest
+
+from nnmtl.errors import NnmtlError
+from nnmtl.planning.architecture import ArchitecturePlan, RegionPlan
+from nnmtl.planning.preset import DEFAULT_PRESET, load_preset, plans_name, preset_names
+from nnmtl.planning.training import TrainingPlan
+
+DERIVED_ARCHITECTURE = {"spacing_mm", "tumor_labels", "covariates", "heads"}
+DERIVED_TRAINING = {"preset", "roi_size", "loss_weights", "reasons"}
+PLANNING_ONLY = {"max_roi_voxels", "head_weight"}
+
+
+def names(plan):
+    return {field.name for field in fields(plan)}
+
+
+def test_the_default_is_shipped():
+    assert DEFAULT_PRESET in preset_names()
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_loads_and_names_itself(name):
+    preset = load_preset(name)
+    assert preset.name == name
+    assert len(preset.about) > 20
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_decides_all_that_the_dataset_does_not(name):
+    preset = load_preset(name)
+    architecture, training = set(preset.architecture), set(preset.training)
+    assert architecture | {"taps"} == (names(ArchitecturePlan) - DERIVED_ARCHITECTURE)
+    assert training == (names(TrainingPlan) - DERIVED_TRAINING) | PLANNING_ONLY
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_the_regions_of_a_preset_have_different_names_and_some_width(name):
+    regions = [RegionPlan(**region) for region in load_preset(name).architecture["regions"]]
+    assert len({region.name for region in regions}) == len(regions) > 0
+    for region in regions:
+        if region.inner_mm is not None and region.outer_mm is not None:
+            assert region.inner_mm < region.outer_mm
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_shares_and_factors_of_a_preset_lie_between_0_and_1(name):
+    training = load_preset(name).training
+    assert 0 <= training["warmup_fraction"] <= training["true_mask_until"] <= 1
+    for key in ("encoder_gradient", "label_smoothing", "ema_decay"):
+        assert 0 <= training[key] <= 1
+
+
+def test_an_unknown_preset_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(NnmtlError, match=r"spatial_mtl.*'spatial'"):
+        load_preset("spatial")
+
+
+def test_a_preset_with_another_key_is_refused(monkeypatch, tmp_path):
+    content = json.loads(resources.files("nnmtl.plans").joinpath("tiny_cpu.json").read_text())
+    (tmp_path / "odd.json").write_text(json.dumps({**content, "depth": 3}))
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
+    with pytest.raises(NnmtlError, match=r"odd\.json: .*unknown are \['depth'\]"):
+        load_preset("odd")
+
+
+def test_the_default_preset_gives_the_short_name_of_the_plans():
+    assert plans_name(DEFAULT_PRESET) == "nnMTLPlans"
+    assert plans_name("tiny_cpu") == "nnMTLPlans_tiny_cpu"
