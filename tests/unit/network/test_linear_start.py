@@ -1,0 +1,120 @@
+"""The heads' linear part starts from what scikit-learn fits to the training fold."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+
+from nnmtl.network.linear_start import (
+    FEWEST_PATIENTS,
+    FOLDS,
+    PENALTIES,
+    STRENGTHS,
+    start_linear_heads,
+)
+
+NUM = 80
+PATIENTS = [f"p{case // 2}" for case in range(NUM)]  # two cases each
+
+
+@pytest.fixture
+def tower(make_tower):
+    """Statistics only: log volume and age, which need no image."""
+    return make_tower(intensity=False)
+
+
+@pytest.fixture
+def statistics():
+    per_patient = torch.randn(NUM // 2, 2).repeat_interleave(2, dim=0)
+    return 10 + 3 * (per_patient + 0.1 * torch.randn(NUM, 2))
+
+
+@pytest.fixture
+def values(statistics):
+    """All three targets follow the first statistic, Ki67 exactly on the head's scale."""
+    first = ((statistics[:, 0] - 10) / 3).double().numpy()
+    return {
+        "ER": (first > 0).astype(float),
+        "HER2_3": np.digitize(first, [-0.5, 0.5]).astype(float),
+        "Ki67": first,
+    }
+
+
+def predict(tower, name, statistics):
+    head = tower.head(name)
+    with torch.no_grad():
+        return head.linear(tower.scalars(statistics))
+
+
+def fit(tower, statistics, values, plan, patients=PATIENTS):
+    start_linear_heads(tower, statistics, values, plan.heads, patients)
+
+
+def test_a_separable_rule_is_recovered(tower, statistics, values, plan):
+    fit(tower, statistics, values, plan)
+    assert roc_auc_score(values["ER"], predict(tower, "ER", statistics)[:, 0]) > 0.99
+    classes = predict(tower, "HER2_3", statistics).argmax(1).numpy()
+    assert (classes == values["HER2_3"]).mean() > 0.8
+    number = predict(tower, "Ki67", statistics)[:, 0].numpy()
+    assert np.corrcoef(number, values["Ki67"])[0, 1] > 0.99
+
+
+def test_the_fit_is_scikit_learns_with_a_penalty_chosen_across_patients(
+    tower, statistics, values, plan
+):
+    values["ER"] = (values["Ki67"] + np.random.default_rng(0).normal(size=NUM) > 0).astype(float)
+    fit(tower, statistics, values, plan)
+    scalars = tower.scalars(statistics).numpy()
+    folds = list(GroupKFold(FOLDS).split(scalars, groups=np.array(PATIENTS)))
+    logistic = LogisticRegressionCV(
+        Cs=STRENGTHS, cv=folds, scoring="neg_log_loss", max_iter=300, l1_ratios=(0,),
+        use_legacy_attributes=False,
+    ).fit(scalars, values["ER"].astype(int))  # fmt: skip
+    head = tower.head("ER").linear
+    np.testing.assert_allclose(head.weight.detach().numpy(), logistic.coef_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(head.bias.detach().numpy(), logistic.intercept_, rtol=1e-4)
+    ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars, values["Ki67"])
+    weight = tower.head("Ki67").linear.weight.detach().numpy()[0]
+    np.testing.assert_allclose(weight, ridge.coef_, rtol=1e-4, atol=1e-6)
+
+
+def test_scalars_are_standardized_on_the_training_cases(tower, statistics, values, plan):
+    fit(tower, statistics, values, plan)
+    numbers = tower.scalars(statistics)[:, :2]
+    torch.testing.assert_close(numbers.mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(numbers.std(0, correction=0), torch.ones(2), atol=1e-2, rtol=0)
+
+
+def test_cases_without_a_target_do_not_count(tower, make_tower, statistics, values, plan):
+    half = {name: np.where(np.arange(NUM) < 60, value, np.nan) for name, value in values.items()}
+    fit(tower, statistics, half, plan)
+    other = make_tower(intensity=False)
+    mixed = {name: value.copy() for name, value in half.items()}
+    statistics_of_others = statistics.clone()
+    statistics_of_others[60:] = statistics[60:].flip(0)  # the same mean and deviation
+    fit(other, statistics_of_others, mixed, plan)
+    torch.testing.assert_close(tower.head("ER").linear.weight, other.head("ER").linear.weight)
+
+
+@pytest.mark.parametrize("name", ["ER", "HER2_3"])
+def test_a_class_with_too_few_cases_keeps_an_empty_start(tower, statistics, values, plan, name):
+    values[name] = np.zeros(NUM)
+    values[name][:3] = 1
+    fit(tower, statistics, values, plan)
+    assert (tower.head(name).linear.weight == 0).all()
+    assert (tower.head("Ki67").linear.weight != 0).any()
+
+
+def test_too_few_patients_keep_an_empty_start(tower, statistics, values, plan):
+    few = [f"p{case % (FEWEST_PATIENTS - 1)}" for case in range(NUM)]
+    fit(tower, statistics, values, plan, patients=few)
+    assert all((head.linear.weight == 0).all() for head in tower.heads.values())
+
+
+def test_missing_statistics_are_allowed(tower, statistics, values, plan):
+    statistics[::5, 1] = torch.nan
+    fit(tower, statistics, values, plan)
+    assert roc_auc_score(values["ER"], predict(tower, "ER", statistics)[:, 0]) > 0.95
+    assert all(value.isfinite().all() for value in tower.state_dict().values() if value.numel() > 1)

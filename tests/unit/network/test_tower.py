@@ -1,0 +1,118 @@
+"""From encoder stages, region weights and statistics to one output per biomarker."""
+
+import pytest
+import torch
+
+from nnmtl.network.heads import BiomarkerHead
+from nnmtl.network.tower import shell_numbers
+from nnmtl.planning.architecture import RegionPlan
+
+SHAPE = (8, 8, 8)
+
+
+def skips(dimension=3):
+    sizes = [8, 4, 2]
+    return [
+        torch.randn(2, channels, *[size] * dimension)
+        for channels, size in zip((4, 6, 8), sizes, strict=True)
+    ]
+
+
+def number_of_statistics(tower):
+    return tower.standardize.mean.numel()
+
+
+def outputs(tower, statistics=None, dimension=3):
+    if statistics is None:
+        statistics = torch.randn(2, number_of_statistics(tower))
+    weights = torch.rand(2, 4, *[8] * dimension)
+    return tower(skips(dimension), weights, statistics)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"attention": "single_scale"},
+        {"attention": "none"},
+        {"taps": (2,)},
+        {"intensity": False},
+        {"intensity": False, "descriptors": (), "covariates": ()},
+        {"covariates": ()},
+    ],
+    ids=str,
+)
+def test_every_head_answers_with_its_number_of_outputs(make_tower, changes):
+    shapes = {name: tuple(value.shape) for name, value in outputs(make_tower(**changes)).items()}
+    assert shapes == {"ER": (2, 1), "HER2_3": (2, 3), "Ki67": (2, 1)}
+
+
+def test_a_tower_works_in_2d(make_tower):
+    tower = make_tower(spacing_mm=(1.0, 1.0))
+    assert outputs(tower, dimension=2)["ER"].shape == (2, 1)
+
+
+def test_a_new_tower_knows_nothing(make_tower):
+    assert all((value == 0).all() for value in outputs(make_tower()).values())
+
+
+def test_a_missing_covariate_becomes_an_indicator_and_a_standardized_zero(make_tower):
+    tower = make_tower()
+    tower.standardize.fit(5 + 2 * torch.randn(50, number_of_statistics(tower)))
+    statistics = torch.randn(2, number_of_statistics(tower))
+    statistics[1, -1] = torch.nan
+    scalars = tower.scalars(statistics)
+    values, missing = scalars.chunk(2, dim=1)
+    assert values[1, -1] == 0
+    assert missing.sum() == missing[1, -1] == 1
+    assert scalars.isfinite().all()
+    assert values[0].abs().sum() > 0
+
+
+def test_a_missing_covariate_does_not_poison_outputs_or_gradients(make_tower):
+    tower = make_tower()
+    for head in tower.heads.values():
+        torch.nn.init.normal_(head.linear.weight)
+    statistics = torch.randn(2, number_of_statistics(tower))
+    statistics[0, -1] = torch.nan
+    result = outputs(tower, statistics)
+    assert all(value.isfinite().all() for value in result.values())
+    sum(value.sum() for value in result.values()).backward()
+    assert all(
+        parameter.grad.isfinite().all()
+        for parameter in tower.parameters()
+        if parameter.grad is not None
+    )
+
+
+def test_regions_that_are_open_on_both_sides_have_no_shell(plan):
+    assert shell_numbers(plan) == [0, 1, 2]
+    assert RegionPlan(name="context", inner_mm=None, outer_mm=None) == plan.regions[3]
+
+
+@pytest.mark.parametrize("num_outputs", [1, 3])
+def test_a_head_started_from_a_linear_model_reproduces_it(num_outputs):
+    head = BiomarkerHead(
+        num_outputs=num_outputs, num_regions=4, region_features=6, scalars=5, dropout=0.5
+    )
+    weight, bias = torch.randn(num_outputs, 5), torch.randn(num_outputs)
+    head.start_linear(weight, bias)
+    scalars = torch.randn(7, 5)
+    result = head(torch.randn(7, 4, 6), scalars)
+    torch.testing.assert_close(result, scalars @ weight.T + bias)
+
+
+def test_regions_weigh_the_same_at_the_start_and_can_be_learned():
+    head = BiomarkerHead(num_outputs=1, num_regions=2, region_features=3, scalars=1, dropout=0.0)
+    torch.nn.init.ones_(head.learned.weight)
+    regions = torch.stack([torch.full((1, 3), 2.0), torch.full((1, 3), 5.0)], dim=1)
+    assert head(regions, torch.zeros(1, 1)).item() == pytest.approx(3 * (2 + 5))
+    with torch.no_grad():
+        head.region_logits[1] = 50.0
+    assert head(regions, torch.zeros(1, 1)).item() == pytest.approx(3 * 2 * 5)
+
+
+def test_what_is_learned_outside_gradients_travels_with_the_weights():
+    head = BiomarkerHead(num_outputs=1, num_regions=1, region_features=1, scalars=1, dropout=0.0)
+    assert {"center", "scale", "threshold", "median"} <= set(head.state_dict())
+    assert not {"center", "scale", "threshold", "median"} & {n for n, _ in head.named_parameters()}

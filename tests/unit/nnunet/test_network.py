@@ -1,0 +1,253 @@
+"""The network that plans name: nnU-Net's own segmentation, and heads beside it."""
+
+import dataclasses
+
+import pytest
+import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
+from torch import nn
+
+from nnmtl.errors import NnmtlError
+from nnmtl.nnunet.network import PlannedMultiTaskUNet
+from nnmtl.planning.architecture import (
+    ArchitecturePlan,
+    HeadPlan,
+    RegionPlan,
+    architecture_to_json,
+)
+
+UNETS = "dynamic_network_architectures.architectures.unet"
+PLAN = ArchitecturePlan(
+    spacing_mm=(1.0, 1.0, 1.0),
+    tumor_labels=(1,),
+    regions=(
+        RegionPlan(name="core", inner_mm=None, outer_mm=-1.0),
+        RegionPlan(name="rim", inner_mm=-1.0, outer_mm=0.0),
+        RegionPlan(name="peritumoral", inner_mm=0.0, outer_mm=3.0),
+        RegionPlan(name="context", inner_mm=None, outer_mm=None),
+    ),
+    taps=(0, 1),
+    attention="multi_scale",
+    intensity=True,
+    descriptors=("log_volume",),
+    covariates=("age",),
+    heads=(
+        HeadPlan(name="ER", kind="binary", num_outputs=1),
+        HeadPlan(name="HER2_3", kind="categorical", num_outputs=3),
+    ),
+    width=4,
+    dropout=0.0,
+    softness_mm=0.7,
+    jitter_mm=0.0,
+)
+
+
+def unet_arguments(dimension=3, *, residual=False):
+    convolution = nn.Conv3d if dimension == 3 else nn.Conv2d
+    blocks = "n_blocks_per_stage" if residual else "n_conv_per_stage"
+    return {
+        "n_stages": 3,
+        "features_per_stage": [4, 6, 8],
+        "conv_op": convolution,
+        "kernel_sizes": [[3] * dimension] * 3,
+        "strides": [[1] * dimension, [2] * dimension, [2] * dimension],
+        blocks: [1, 1, 1],
+        "n_conv_per_stage_decoder": [1, 1],
+        "conv_bias": True,
+        "norm_op": nn.InstanceNorm3d if dimension == 3 else nn.InstanceNorm2d,
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "nonlin": nn.LeakyReLU,
+        "nonlin_kwargs": {"inplace": True},
+    }
+
+
+def network(*, deep_supervision=False, name=f"{UNETS}.PlainConvUNet", plan=PLAN, **arguments):
+    return PlannedMultiTaskUNet(
+        input_channels=2,
+        num_classes=2,
+        unet_class_name=name,
+        multitask=architecture_to_json(plan),
+        deep_supervision=deep_supervision,
+        **(arguments or unet_arguments()),
+    ).eval()
+
+
+def image(dimension=3):
+    """Tissue with a bright ball in the middle."""
+    fixed = torch.Generator().manual_seed(3)
+    x = 100 + 10 * torch.rand(2, 2, *[16] * dimension, generator=fixed)
+    x[(..., *[slice(5, 11)] * dimension)] += 100
+    return x
+
+
+def ball(dimension=3):
+    mask = torch.zeros(2, *[16] * dimension, dtype=torch.bool)
+    mask[(..., *[slice(5, 11)] * dimension)] = True
+    return mask
+
+
+def biomarkers(model, **options):
+    options.setdefault("mask", ball())
+    options.setdefault("covariates", torch.tensor([[50.0], [torch.nan]]))
+    return model(image(), with_biomarkers=True, **options)
+
+
+def awaken(model):
+    """Heads start at zero: this gives them something to say."""
+    for head in model.tower.heads.values():
+        nn.init.normal_(head.learned.weight)
+    return model
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_segmentation_equals_nnunets_bit_for_bit(dimension, residual, deep_supervision):
+    arguments = unet_arguments(dimension, residual=residual)
+    stock_class = ResidualEncoderUNet if residual else PlainConvUNet
+    stock = stock_class(
+        input_channels=2, num_classes=2, deep_supervision=deep_supervision, **arguments
+    ).eval()
+    ours = network(
+        name=f"{UNETS}.{stock_class.__name__}",
+        deep_supervision=deep_supervision,
+        plan=dataclasses.replace(PLAN, spacing_mm=(1.0,) * dimension),
+        **arguments,
+    )
+    missing, unexpected = ours.load_state_dict(stock.state_dict(), strict=False)
+    assert not unexpected
+    assert all(name.startswith("tower.") for name in missing)
+    x = image(dimension)
+    with torch.no_grad():
+        expected, found = stock(x), ours(x)
+    pairs = zip(expected, found, strict=True) if deep_supervision else [(expected, found)]
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_a_network_outside_the_closed_list_is_refused_before_it_is_imported():
+    with pytest.raises(NnmtlError, match=r"unet_class_name'\] names 'os\.system'"):
+        network(name="os.system")
+
+
+def test_biomarkers_come_on_request_only():
+    model = network()
+    assert isinstance(model(image()), torch.Tensor)
+    output = biomarkers(model)
+    assert output.segmentation.shape == (2, 2, 16, 16, 16)
+    assert {name: tuple(value.shape) for name, value in output.biomarkers.items()} == {
+        "ER": (2, 1),
+        "HER2_3": (2, 3),
+    }
+    assert output.statistics.shape[1] == model.tower.standardize.mean.numel()
+
+
+def test_biomarkers_do_not_change_the_segmentation():
+    model = network()
+    x = image()
+    with torch.no_grad():
+        alone = model(x)
+        together = model(x, with_biomarkers=True, mask=ball(), covariates=torch.zeros(2, 1))
+    assert torch.equal(alone, together.segmentation)
+
+
+def test_a_decoder_that_is_not_trained_gets_no_gradient():
+    model = awaken(network())
+    output = biomarkers(model, train_decoder=False)
+    assert not output.segmentation.requires_grad
+    output.biomarkers["ER"].sum().backward()
+    # nnU-Net's decoder holds the encoder too.
+    gradients = {name: parameter.grad for name, parameter in model.decoder.named_parameters()}
+    assert all(value is None for name, value in gradients.items() if "encoder." not in name)
+    assert any(value is not None for name, value in gradients.items() if "encoder." in name)
+
+
+def encoder_gradient(factor):
+    torch.manual_seed(0)
+    model = awaken(network())
+    output = biomarkers(model, encoder_gradient=factor)
+    output.biomarkers["ER"].sum().backward()
+    encoder = [p.grad for p in model.encoder.parameters() if p.grad is not None]
+    tower = [p.grad for p in model.tower.heads.parameters() if p.grad is not None]
+    return output.biomarkers["ER"].detach(), encoder, tower
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.3, 0.5])
+def test_the_heads_gradient_into_the_encoder_is_scaled_and_nothing_else(factor):
+    answer, encoder, tower = encoder_gradient(1.0)
+    damped_answer, damped_encoder, damped_tower = encoder_gradient(factor)
+    torch.testing.assert_close(damped_answer, answer)
+    for whole, damped in zip(encoder, damped_encoder, strict=True):
+        torch.testing.assert_close(damped, factor * whole, rtol=1e-3, atol=1e-6)
+    for whole, damped in zip(tower, damped_tower, strict=True):
+        torch.testing.assert_close(damped, whole, rtol=1e-4, atol=1e-5)
+
+
+def segment(model, foreground):
+    """Makes the segmentation foreground, or background, everywhere."""
+    last = model.decoder.seg_layers[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.0, 1.0] if foreground else [1.0, 0.0]))
+    return model
+
+
+def test_without_a_given_mask_the_own_segmentation_makes_the_regions():
+    model = segment(network(), foreground=True)
+    own = biomarkers(model, mask=None).statistics
+    everything = biomarkers(model, mask=torch.ones(2, 16, 16, 16, dtype=torch.bool)).statistics
+    torch.testing.assert_close(own, everything, equal_nan=True)
+
+
+def test_a_mask_replaces_the_own_segmentation_where_it_is_given():
+    model = segment(network(), foreground=True)
+    mixed = biomarkers(model, mask_given=torch.tensor([True, False])).statistics
+    torch.testing.assert_close(mixed[0], biomarkers(model).statistics[0], equal_nan=True)
+    torch.testing.assert_close(mixed[1], biomarkers(model, mask=None).statistics[1], equal_nan=True)
+
+
+def test_an_empty_segmentation_falls_back_to_the_true_mask():
+    model = segment(network(), foreground=False)
+    found = biomarkers(model, mask_given=torch.tensor([False, False])).statistics
+    torch.testing.assert_close(found, biomarkers(model).statistics, equal_nan=True)
+
+
+def test_an_empty_mask_gives_finite_answers():
+    model = awaken(network())
+    output = biomarkers(model, mask=torch.zeros(2, 16, 16, 16, dtype=torch.bool))
+    assert all(value.isfinite().all() for value in output.biomarkers.values())
+
+
+def test_the_volume_is_that_of_the_mask():
+    model = network()
+    volume_ml = 6**3 * 2.0 * 1.0 * 1.0 / 1000
+    statistics = biomarkers(model, spacing_mm=(2.0, 1.0, 1.0)).statistics
+    assert statistics[0, -2].item() == pytest.approx(torch.tensor(volume_ml + 0.01).log().item())
+
+
+def test_surface_errors_are_simulated_in_training_only():
+    model = network(plan=dataclasses.replace(PLAN, jitter_mm=1.5))
+    quiet = [biomarkers(model).statistics for _ in range(2)]
+    x = image()
+    model.train()
+    noisy = [
+        model(x, with_biomarkers=True, mask=ball(), covariates=torch.zeros(2, 1)).statistics
+        for _ in range(2)
+    ]
+    assert quiet[0].shape == noisy[0].shape
+    assert not torch.equal(*noisy)
+    model.eval()
+    still = [
+        model(x, with_biomarkers=True, mask=ball(), covariates=torch.zeros(2, 1)).statistics
+        for _ in range(2)
+    ]
+    assert torch.equal(*still)
+
+
+def test_nnunets_initialization_leaves_the_tower_alone():
+    model = awaken(network())
+    before = {name: value.clone() for name, value in model.tower.state_dict().items()}
+    first = next(model.encoder.parameters()).clone()
+    model.apply(model.initialize)
+    for name, value in model.tower.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0, equal_nan=True)
+    assert not torch.equal(next(model.encoder.parameters()), first)
