@@ -10,6 +10,7 @@ from nnmtl.planning.architecture import ArchitecturePlan, RegionPlan
 from nnmtl.regions.body import body_mask
 from nnmtl.regions.distance import signed_distance_mm
 from nnmtl.regions.jitter import jitter_distance
+from nnmtl.regions.lesion import largest_lesion
 from nnmtl.regions.weights import Region, reference_weights, region_weights
 
 REFERENCE_MM = 12.0  # tissue farther than this from the tumor serves as intensity reference
@@ -99,8 +100,9 @@ class MultiTaskUNet(nn.Module):
         self, x: Tensor, mask: Tensor, spacing_mm: tuple[float, ...]
     ) -> tuple[Tensor, Tensor]:
         """Region weights (B, R, *spatial) and raw statistics (B, F) without covariates."""
-        image, masks = x.float(), mask.cpu().numpy()
-        distances = [signed_distance_mm(one, spacing_mm) for one in masks]
+        image = x.float()
+        lesions = [largest_lesion(one) for one in mask.cpu().numpy()]
+        distances = [signed_distance_mm(lesion, spacing_mm) for lesion in lesions]
         distance = torch.from_numpy(np.stack(distances))
         if self.training:
             distance = jitter_distance(distance, spacing_mm, sd_mm=self.plan.jitter_mm)

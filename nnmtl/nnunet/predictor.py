@@ -20,6 +20,7 @@ from nnmtl.inference.roi import roi_box, roi_center
 from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.planning.training import TrainingPlan, parse_training
+from nnmtl.regions.lesion import largest_lesion
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ class nnMTLPredictor(nnUNetPredictor):
     ) -> tuple[Tensor, Tensor, bool]:
         """Crops (B, C, *roi) and (B, *roi); B is 1 in 3D and a few slices in 2D."""
         roi_size = self.plan.roi_size
+        mask = largest_lesion(mask)
         coordinates = np.argwhere(mask)
         is_2d = len(roi_size) == 2
         size = (1, *roi_size) if is_2d else roi_size
