@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import SimpleITK
+import torch
 
 from nnmtl.evaluation.files import write_evaluation
 from nnmtl.evaluation.raw_dataset import find_raw_dataset
@@ -100,3 +101,15 @@ def test_predictions_can_be_evaluated(trained, predicted, tmp_path):
     assert {task["task"] for task in evaluation["tasks"]} == {
         "segmentation", "ER", "PR", "HER2", "HER2_3", "Ki67",
     }  # fmt: skip
+
+
+def test_a_checkpoint_is_nnunets_with_one_key_more(trained):
+    (fold,) = trained.results.glob("*/fold_0")
+    checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+    assert set(checkpoint) == {
+        "network_weights", "optimizer_state", "grad_scaler_state", "logging", "_best_ema",
+        "current_epoch", "init_args", "trainer_name", "inference_allowed_mirroring_axes",
+        "nnmtl_state",
+    }  # fmt: skip
+    assert checkpoint["trainer_name"] == "nnMTLTrainer"
+    assert checkpoint["nnmtl_state"]["linear_started"]
