@@ -33,7 +33,8 @@ def case_flags(
     volume_ml = mask.sum() * float(np.prod(spacing_mm)) / 1000
     if volume_ml < TINY_ML or max((last - first + 1) * np.array(spacing_mm)) < TINY_MM:
         flags.append("TINY_LESION")
-    if ndimage.label(mask)[1] > 1:
+    # Voxels that share a corner belong together, as where the heads look at the largest lesion.
+    if ndimage.label(mask, structure=np.ones((3,) * mask.ndim))[1] > 1:
         flags.append("MULTI_LESION")
     if (first == 0).any() or (last == np.array(mask.shape) - 1).any():
         flags.append("TOUCHES_FOV")

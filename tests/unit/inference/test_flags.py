@@ -46,6 +46,11 @@ def test_two_separate_parts_are_flagged():
     assert flags(mask_of(TUMOR, other)) == ["MULTI_LESION"]
 
 
+def test_parts_that_share_a_corner_are_one_lesion():
+    corner = (slice(10, 13), slice(20, 25), slice(20, 25))
+    assert flags(mask_of(TUMOR, corner)) == []
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("side", [0, -1])
 def test_a_tumor_at_the_border_is_flagged(axis, side):
