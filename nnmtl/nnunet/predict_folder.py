@@ -184,13 +184,15 @@ def _prediction_set(
     parameters = predictor.list_of_parameters
 
     def learned(kind: str, buffer: str) -> dict[str, float]:
-        return {
+        means = {
             head.name: float(
                 np.mean([each[f"tower.heads.{head.name}.{buffer}"] for each in parameters])
             )
             for head in heads
             if head.kind == kind
         }
+        # nan: no training case of the fold had this biomarker.
+        return {name: mean for name, mean in means.items() if not np.isnan(mean)}
 
     scale_of = {head.name: head for head in heads}
     cases = tuple(

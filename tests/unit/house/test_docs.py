@@ -1,5 +1,6 @@
 """What the pages say is true of the code."""
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -9,6 +10,15 @@ import pytest
 
 from nnmtl.cohort.declaration import declaration_to_json, parse_declaration
 from nnmtl.cohort.targets import read_targets, write_targets
+from nnmtl.dataset_conversion._mapping import _OPTIONAL, _REQUIRED, read_mapping
+from nnmtl.inference.prediction_json import parse_predictions
+from nnmtl.inference.predictions import write_predictions
+from nnmtl.planning.architecture import (
+    ArchitecturePlan,
+    architecture_to_json,
+    parse_architecture,
+)
+from nnmtl.planning.training import TrainingPlan, parse_training, training_to_json
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -16,10 +26,14 @@ FILES = (ROOT / "docs" / "reference" / "files.md").read_text()
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
-def block(language):
-    """The only code block of a language in the page about files."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", FILES, flags=re.DOTALL)
+def block(language, page=FILES):
+    """The only code block of a language in a page; by default the one about files."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
     return found
+
+
+def reference(name):
+    return (ROOT / "docs" / "reference" / name).read_text()
 
 
 def test_the_example_of_dataset_json_is_accepted_as_it_stands():
@@ -65,3 +79,41 @@ def test_the_example_of_a_converter_writes_a_declaration_and_a_table(tmp_path):
     table = read_targets(tmp_path / "targets.csv", declaration)
     assert table.targets["ER"].observed.tolist() == [True, False]
     assert table.targets["Ki67"].lower[0] == 25
+
+
+def test_the_examples_of_plans_are_accepted_as_they_stand():
+    blocks = re.findall(r"```json\n(.*?)```", reference("plans.md"), flags=re.DOTALL)
+    architecture, training = map(json.loads, blocks)
+    assert architecture_to_json(parse_architecture(architecture)) == architecture
+    assert training_to_json(parse_training(training)) == training
+
+
+@pytest.mark.parametrize("plan", [ArchitecturePlan, TrainingPlan])
+def test_every_key_of_the_plans_is_explained(plan):
+    explained = "".join(
+        line.split("|")[1] for line in reference("plans.md").splitlines() if line.startswith("| `")
+    )
+    assert all(f"`{field.name}`" in explained for field in dataclasses.fields(plan))
+
+
+def test_the_examples_of_predictions_are_what_would_be_written(tmp_path):
+    page = reference("predictions.md")
+    content = json.loads(block("json", page))
+    write_predictions(parse_predictions(content, where="predictions.md"), tmp_path)
+    assert json.loads((tmp_path / "biomarkers.json").read_text()) == content
+    assert (tmp_path / "biomarkers.csv").read_text() == block("csv", page)
+
+
+def test_every_flag_is_explained():
+    source = (ROOT / "nnmtl" / "inference" / "flags.py").read_text()
+    flags = set(re.findall(r'"([A-Z]+_[A-Z]+)"', source))
+    assert flags == set(
+        re.findall(r"^\| `([A-Z_]+)` \|", reference("predictions.md"), re.MULTILINE)
+    )
+
+
+def test_the_example_of_a_mapping_is_accepted_and_has_every_key(tmp_path):
+    (tmp_path / "columns.json").write_text(block("json", reference("mapping.md")))
+    assert read_mapping(tmp_path / "columns.json").holdout is not None
+    keys = set(json.loads(block("json", reference("mapping.md"))))
+    assert keys == {*_REQUIRED, *_OPTIONAL}
