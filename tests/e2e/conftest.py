@@ -75,6 +75,9 @@ class Workspace:
     def preprocess(self, configuration: str = "3d_fullres") -> None:
         from nnmtl.nnunet.preprocess import preprocess
 
+        for path in self.preprocessed.iterdir():
+            if path.is_symlink():  # to shared arrays, which must not be written into
+                path.unlink()
         preprocess(self.name, self.plans, configuration, num_processes=1)
 
     def settings(self, **changes: Any) -> Any:
@@ -100,15 +103,23 @@ class Workspace:
         return train(self.settings(**changes), predict_validation=predict_validation)
 
     def predict(self, model: Path, output: Path, **options: Any) -> Path:
-        """Predicts imagesTs."""
+        """Predicts imagesTs, or the folder `images`."""
         import torch
 
         from nnmtl.nnunet.predict_folder import predict_folder
 
-        images = self.raw / "imagesTs"
+        images = options.pop("images", self.raw / "imagesTs")
         options = {"folds": None, "device": torch.device("cpu"), **options}
         predict_folder(images, output, model, **options)
         return output
+
+    def one_image(self) -> Path:
+        """A folder with the first of imagesTs."""
+        folder = self.root / "one_image"
+        folder.mkdir()
+        image = min((self.raw / "imagesTs").iterdir())
+        (folder / image.name).symlink_to(image)
+        return folder
 
     def copy_to(self, root: Path, *, with_model: bool = False) -> "Workspace":
         """A workspace with own tables, plans and results; images and arrays are linked."""

@@ -12,7 +12,6 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnmtl.inference.predictions import read_predictions
 from nnmtl.nnunet.precision import cpu_has_bf16
-from nnmtl.nnunet.predict_folder import predict_folder
 from nnmtl.nnunet.trainer import nnMTLTrainer
 
 pytestmark = pytest.mark.e2e
@@ -117,12 +116,10 @@ def test_without_biomarkers_training_is_bit_equal_to_nnunets(without_biomarkers)
 
 def test_without_biomarkers_cases_are_trained_and_predicted(without_biomarkers, tmp_path):
     fold = without_biomarkers.train(epochs=1, iterations=2)
-    images = tmp_path / "images"
-    images.mkdir()
-    image = without_biomarkers.raw / "imagesTs" / "PHANTOM_A_T0000_0000.nii.gz"
-    (images / image.name).symlink_to(image)
-    predict_folder(images, tmp_path / "out", fold.parent, folds=[0], device=torch.device("cpu"))
-    predictions = read_predictions(tmp_path / "out")
+    images = without_biomarkers.one_image()
+    predictions = read_predictions(
+        without_biomarkers.predict(fold.parent, tmp_path / "out", images=images)
+    )
     assert predictions.biomarkers == ()
     assert [case.status for case in predictions.cases] == ["ok"]
     assert (tmp_path / "out" / "PHANTOM_A_T0000.nii.gz").is_file()

@@ -1,0 +1,107 @@
+"""Other configurations, folds and cases than the usual ones."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK
+import torch
+
+from nnmtl.errors import NnmtlError
+from nnmtl.inference.predictions import read_predictions
+
+pytestmark = pytest.mark.e2e
+
+IGNORE = 2
+
+
+def losses(fold):
+    rows = [json.loads(line) for line in (fold / "task_history.jsonl").read_text().splitlines()]
+    assert len(rows) == 2
+    return [value for row in rows for value in row["train"].values()]
+
+
+def test_a_2d_configuration_is_trained_and_predicts(workspace, tmp_path):
+    workspace.preprocess("2d")
+    fold = workspace.train(configuration="2d")
+    assert all(math.isfinite(loss) for loss in losses(fold))
+    output = workspace.predict(fold.parent, tmp_path / "out", images=workspace.one_image())
+    (case,) = read_predictions(output).cases
+    assert (case.status == "ok") == (case.tumor_volume_ml > 0)
+    assert (output / f"{case.case_id}.nii.gz").is_file()
+
+
+def test_all_training_cases_can_be_one_fold(workspace, tmp_path):
+    fold = workspace.train(fold="all")
+    assert fold.name == "fold_all"
+    assert all(math.isfinite(loss) for loss in losses(fold))
+    output = workspace.predict(fold.parent, tmp_path / "out", images=workspace.one_image())
+    assert len(read_predictions(output).cases) == 1
+
+
+@pytest.mark.parametrize("configuration", ["3d_lowres", "3d_cascade_fullres", "nonsense"])
+def test_other_configurations_are_refused(workspace, configuration):
+    def add(plans):
+        if configuration != "nonsense":
+            plans["configurations"][configuration] = {"inherits_from": "3d_fullres"}
+
+    workspace.change_plans(add)
+    with pytest.raises(NnmtlError, match=configuration):
+        workspace.train(configuration=configuration)
+    assert not workspace.results.exists()
+
+
+@pytest.fixture
+def without_masks(workspace):
+    """The dataset where one training and one validation case were never outlined."""
+    split = json.loads((workspace.preprocessed / "splits_final.json").read_text())[0]
+    cases = [split["train"][0], split["val"][0]]
+    labels = workspace.raw / "labelsTr"
+    linked = labels.resolve()
+    labels.unlink()
+    shutil.copytree(linked, labels)
+    for case in cases:
+        image = SimpleITK.ReadImage(str(labels / f"{case}.nii.gz"))
+        ignored = SimpleITK.GetImageFromArray(
+            np.full_like(SimpleITK.GetArrayFromImage(image), IGNORE)
+        )
+        ignored.CopyInformation(image)
+        SimpleITK.WriteImage(ignored, str(labels / f"{case}.nii.gz"))
+    dataset_json = json.loads((workspace.raw / "dataset.json").read_text())
+    dataset_json["labels"]["ignore"] = IGNORE
+    (workspace.raw / "dataset.json").write_text(json.dumps(dataset_json))
+    workspace.plan()
+    workspace.preprocess()
+    return workspace, cases
+
+
+def test_a_case_without_mask_trains_the_heads(without_masks):
+    """Alone it teaches the segmentation nothing but that nnU-Net's padding is background."""
+    workspace, (case, _) = without_masks
+    keep_only(workspace, case)
+    fold = workspace.train()
+    rows = [json.loads(line) for line in (fold / "task_history.jsonl").read_text().splitlines()]
+    for row in rows:
+        assert all(math.isfinite(value) for value in row["train"].values())
+    checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+    weights = checkpoint["network_weights"]
+    assert weights["tower.heads.Ki67.learned.weight"].any(), "it starts at zero"
+    assert all(value.isfinite().all() for value in weights.values() if value.ndim)
+
+
+def keep_only(workspace, case):
+    """Trains on this case alone."""
+    path = workspace.preprocessed / "splits_final.json"
+    splits = json.loads(path.read_text())
+    splits[0]["train"] = [case]
+    path.write_text(json.dumps(splits))
+
+
+def test_training_with_some_cases_without_mask_ends_with_predictions(without_masks):
+    workspace, (_, case) = without_masks
+    fold = workspace.train(predict_validation=True)
+    assert all(math.isfinite(loss) for loss in losses(fold))
+    predictions = read_predictions(fold / "validation")
+    assert case in [each.case_id for each in predictions.cases]
