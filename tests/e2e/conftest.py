@@ -1,4 +1,4 @@
-"""A tiny synthetic dataset, planned and preprocessed once, that the tests of the whole path share."""
+"""A tiny synthetic dataset, planned and preprocessed once, for all tests of the whole path."""
 
 import json
 import shutil

@@ -53,7 +53,8 @@ def test_the_commands_lead_from_a_source_to_an_evaluation(tmp_path, monkeypatch,
     assert {"plans.json", "dataset.json", "dataset_fingerprint.json", "fold_0"} <= written
     fold = {path.name for path in (model / "fold_0").iterdir()}
     assert {
-        "checkpoint_final.pth", "nnmtl_run.json", "task_history.jsonl", "progress.png", "validation",
+        "checkpoint_final.pth", "nnmtl_run.json", "task_history.jsonl", "progress.png",
+        "validation",
     } <= fold  # fmt: skip
 
     images = ["-i", str(raw / "imagesTs"), "-o", str(output)]

@@ -67,7 +67,7 @@ def test_the_payload_runs_where_nothing_guards(tmp_path, marker):
 @pytest.mark.parametrize("key", ["logging", "network_weights", "nnmtl_state", "new"])
 def test_predict_refuses_a_checkpoint_that_would_run_code(own_model, predict_with, marker, key):
     poison(own_model / "fold_0" / "checkpoint_final.pth", marker, key=key)
-    with pytest.raises(NnmtlError, match="checkpoint_final.pth"):
+    with pytest.raises(NnmtlError, match=r"checkpoint_final\.pth"):
         predict_with(own_model)
     assert not marker.exists()
 
@@ -153,7 +153,7 @@ def test_continuing_refuses_a_checkpoint_that_would_run_code(workspace, own_mode
     (fold / "checkpoint_final.pth").rename(fold / "checkpoint_latest.pth")
     poison(fold / "checkpoint_latest.pth", marker)
     command = ["901", "3d_fullres", "0", "-p", workspace.plans, "--seed", "0", "--c"]
-    with pytest.raises(NnmtlError, match="checkpoint_latest.pth"):
+    with pytest.raises(NnmtlError, match=r"checkpoint_latest\.pth"):
         train.main([*command, "-device", "cpu"])
     assert not marker.exists()
     assert not (fold / "checkpoint_final.pth").exists()

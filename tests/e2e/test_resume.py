@@ -114,7 +114,7 @@ def test_an_unfinished_run_is_not_overwritten_nor_continued_with_other_settings(
     interrupt_after(2, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         workspace.train(seed=0)
-    with pytest.raises(NnmtlError, match="holds an unfinished run. Continue it with --c"):
+    with pytest.raises(NnmtlError, match=r"holds an unfinished run\. Continue it with --c"):
         workspace.train(seed=0)
     with pytest.raises(NnmtlError, match="holds a run with other plans, epochs or seed"):
         workspace.train(seed=0, epochs=5, continue_training=True)

@@ -116,8 +116,6 @@ def test_a_biomarker_unobserved_in_the_batch_leaves_its_head_and_the_others_alon
 
 def test_the_table_that_is_trained_on_has_empty_cells(workspace):
     """Else the shared training run would not cover them."""
-    declaration = parse_declaration(
-        json.loads((workspace.raw / "dataset.json").read_text())
-    )
+    declaration = parse_declaration(json.loads((workspace.raw / "dataset.json").read_text()))
     table = read_targets(workspace.preprocessed / "targets.csv", declaration)
     assert 0.3 < table.targets["PR"].observed.mean() < 0.7
