@@ -1,12 +1,11 @@
 """nnMTL_evaluate: judges predictions against a raw dataset."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnmtl.cli.arguments import add_dataset
 from nnmtl.cli.command import run
-from nnmtl.errors import NnmtlError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,9 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-p", dest="predictions", type=Path, required=True, help="folder written by nnMTL_predict"
     )
-    parser.add_argument(
-        "-d", dest="dataset_id", type=int, required=True, help="number of the dataset in nnUNet_raw"
-    )
+    add_dataset(parser)
     parser.add_argument(
         "--split",
         choices=["Tr", "Ts"],
@@ -38,12 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     # Not at the top: --help must answer at once.
     from nnmtl.evaluation.files import write_evaluation
-    from nnmtl.evaluation.raw_dataset import find_raw_dataset
+    from nnmtl.evaluation.raw_dataset import read_raw_dataset
     from nnmtl.experiments.evaluate_folder import evaluate_folder
+    from nnmtl.nnunet.folders import dataset_name, raw_folder
     from nnmtl.report.page import PAGE_NAME, write_page
     from nnmtl.report.wording import summary_lines
 
-    raw = find_raw_dataset(_raw_folder(), arguments.dataset_id)
+    raw = read_raw_dataset(raw_folder(dataset_name(arguments.dataset)))
     evaluation = evaluate_folder(arguments.predictions, raw, split=arguments.split)
     output: Path = arguments.output or arguments.predictions / "evaluation"
     output.mkdir(parents=True, exist_ok=True)
@@ -58,13 +56,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The installed command."""
     run(main)
-
-
-def _raw_folder() -> Path:
-    folder = os.environ.get("nnUNet_raw")  # noqa: SIM112 - nnU-Net's own spelling
-    if not folder:
-        raise NnmtlError(
-            "nnUNet_raw is not set; set it to the folder that holds the raw datasets, such as "
-            "export nnUNet_raw=/data/nnUNet_raw."
-        )
-    return Path(folder)

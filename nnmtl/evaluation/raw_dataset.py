@@ -46,22 +46,6 @@ class RawDataset:
         return self.folder / f"images{split}" / f"{case_id}_0000{self.file_ending}"
 
 
-def find_raw_dataset(raw_folder: Path, dataset_id: int) -> RawDataset:
-    """The dataset of this number in nnU-Net's raw folder.
-
-    Raises:
-        NnmtlError: if there is none, or several, or its dataset.json declares no biomarkers.
-    """
-    found = sorted(raw_folder.glob(f"Dataset{dataset_id:03d}_*"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise NnmtlError(
-            f"{raw_folder}: expected one folder Dataset{dataset_id:03d}_*, got {names}; "
-            "correct the number or nnUNet_raw."
-        )
-    return read_raw_dataset(found[0])
-
-
 def read_raw_dataset(folder: Path) -> RawDataset:
     """Reads a raw dataset's dataset.json.
 

@@ -17,7 +17,7 @@ from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.discrimination import auc
 from nnmtl.evaluation.files import write_evaluation
 from nnmtl.evaluation.join import JoinedClass
-from nnmtl.evaluation.raw_dataset import find_raw_dataset
+from nnmtl.evaluation.raw_dataset import read_raw_dataset
 from nnmtl.evaluation.results import Evaluation, TaskResult
 from nnmtl.experiments.evaluate_folder import evaluate_folder
 from nnmtl.nnunet.cohort_files import read_json
@@ -101,7 +101,7 @@ def run_demo(settings: DemoSettings, *, after_epoch: Callable[[Path], None]) -> 
         device=torch.device(settings.device),
     )
     _say("5/5  Evaluation")
-    raw = find_raw_dataset(raw_folder(name).parent, DATASET_ID)
+    raw = read_raw_dataset(raw_folder(name))
     evaluation = evaluate_folder(predictions, raw, split="Ts")
     write_evaluation(evaluation, output)
     write_page(evaluation, raw, predictions, output / "report.html")

@@ -10,7 +10,7 @@ import SimpleITK
 import torch
 
 from nnmtl.evaluation.files import write_evaluation
-from nnmtl.evaluation.raw_dataset import find_raw_dataset
+from nnmtl.evaluation.raw_dataset import read_raw_dataset
 from nnmtl.experiments.evaluate_folder import evaluate_folder
 from nnmtl.inference.predictions import read_predictions
 
@@ -95,7 +95,7 @@ def test_masks_and_region_maps_lie_on_the_image(trained, predicted):
 
 
 def test_predictions_can_be_evaluated(trained, predicted, tmp_path):
-    raw = find_raw_dataset(trained.raw.parent, 901)
+    raw = read_raw_dataset(trained.raw)
     write_evaluation(evaluate_folder(predicted, raw, split="Ts"), tmp_path)
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
     assert {task["task"] for task in evaluation["tasks"]} == {

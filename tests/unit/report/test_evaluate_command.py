@@ -16,7 +16,7 @@ import SimpleITK
 from nnmtl.cli.evaluate import main
 from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.files import evaluation_to_json
-from nnmtl.evaluation.raw_dataset import find_raw_dataset
+from nnmtl.evaluation.raw_dataset import read_raw_dataset
 from nnmtl.experiments.evaluate_folder import evaluate_folder
 
 Written = tuple[Path, Path]
@@ -24,7 +24,7 @@ Written = tuple[Path, Path]
 
 def evaluate(predictions: Path) -> dict:
     """The content of evaluation.json, without drawing the page."""
-    raw = find_raw_dataset(predictions.parent / "raw", 999)
+    raw = read_raw_dataset(next((predictions.parent / "raw").glob("Dataset999_*")))
     return json.loads(json.dumps(evaluation_to_json(evaluate_folder(predictions, raw))))
 
 
@@ -205,7 +205,7 @@ def test_ignored_voxels_do_not_count(written: Written) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["-d", "998"], "expected one folder Dataset998_\\*, got none"),
+        (["-d", "998"], "expected one folder Dataset998_\\* in .*, found none"),
         (["-d", "999", "--split", "Tr"], "expected all predicted cases in imagesTr"),
     ],
 )
@@ -251,7 +251,7 @@ def test_other_categories_under_one_name_are_refused(written: Written) -> None:
 
 def test_an_unset_variable_is_named(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("nnUNet_raw")
-    with pytest.raises(NnmtlError, match="nnUNet_raw is not set"):
+    with pytest.raises(NnmtlError, match="nnUNet_raw is expected to name a folder"):
         main(["-p", str(written[1]), "-d", "999"])
 
 
