@@ -12,6 +12,7 @@ import numpy as np
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
     ExperimentPlanner,
 )
+from torch import nn
 
 from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker, ContinuousBiomarker
 from nnmtl.cohort.declaration import Declaration
@@ -258,6 +259,11 @@ def _training(
 
 
 def _head(biomarker: Biomarker) -> HeadPlan:
+    if hasattr(nn.ModuleDict(), biomarker.name):
+        raise NnmtlError(
+            f"dataset.json: the biomarker {biomarker.name!r} has a name that torch keeps for "
+            "itself, so no head can carry it; rename it there and in targets.csv."
+        )
     num_outputs = len(biomarker.categories) if isinstance(biomarker, CategoricalBiomarker) else 1
     # A percentage is bounded and skewed: its logit is neither.
     limits = None

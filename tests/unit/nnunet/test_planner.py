@@ -109,6 +109,13 @@ def test_every_kind_of_biomarker_gets_its_head():
     ]
 
 
+@pytest.mark.parametrize("name", ["type", "values", "training"])
+def test_a_name_that_no_module_can_carry_is_refused_before_training(name):
+    declaration = Declaration(tumor_labels=(1,), biomarkers=(BinaryBiomarker(name=name),))
+    with pytest.raises(NnmtlError, match=f"'{name}' has a name that torch keeps.*rename it"):
+        planned(declaration=declaration)
+
+
 def test_without_biomarkers_nnunets_network_stays():
     configuration = planned(declaration=Declaration(tumor_labels=(1,)))
     assert configuration["architecture"]["network_class_name"] == PLAIN_UNET
