@@ -1,6 +1,7 @@
 """What the trainer does for the heads: batches of regions of interest, losses, monitoring."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class HeadTraining:
     for the curves that a person looks at.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         network: Callable[..., MultiTaskOutput],
         tower: BiomarkerTower,
@@ -42,6 +43,7 @@ class HeadTraining:
         table: TargetTable,
         loader: RoiLoader,
         device: torch.device,
+        precision: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Keeps what it is given.
 
@@ -54,10 +56,12 @@ class HeadTraining:
             table: targets of training and validation cases.
             loader: regions of interest of the training cases.
             device: where the network is.
+            precision: gives the context that training steps run in.
         """
         self.network, self.tower = network, tower
         self.plan, self.heads, self.declaration = plan, heads, declaration
         self.table, self.loader, self.device = table, loader, device
+        self.precision = precision
         self.row_of = {case_id: row for row, case_id in enumerate(table.case_ids)}
         self.batches = roi_batches(loader)
 
@@ -67,7 +71,7 @@ class HeadTraining:
         self.blank_missing_channels(batch)
         masks = self.tumor_masks(batch)
         use_true = torch.rand(len(masks)) < true_mask_share(progress, self.plan)
-        with autocast_for(self.device):
+        with self.precision():
             output = self.predict(batch, masks, use_true.to(self.device))
         targets = batch_targets(self.table, batch["keys"], self.heads, device=self.device)
         losses = biomarker_losses(

@@ -21,7 +21,7 @@ from nnmtl.nnunet.head_training import HeadTraining
 from nnmtl.nnunet.history import History, mean_losses
 from nnmtl.nnunet.interruption import Interruption
 from nnmtl.nnunet.monitor import HeadMonitor
-from nnmtl.nnunet.precision import autocast_for
+from nnmtl.nnunet.precision import autocast_for, is_two_slices_deep
 from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, RoiLoader, plain_transforms, training_transforms
 from nnmtl.nnunet.safe_loading import load_checkpoint_safely
 from nnmtl.nnunet.target_statistics import set_target_statistics
@@ -146,6 +146,7 @@ class nnMTLTrainer(nnUNetTrainer):
             table=table,
             loader=loader,
             device=self.device,
+            precision=self._training_precision,
         )
         self.monitor = HeadMonitor(
             self.head_training, self._roi_loader(validation, plain_transforms(), 0)
@@ -197,11 +198,18 @@ class nnMTLTrainer(nnUNetTrainer):
         target = batch["target"]
         levels = target if isinstance(target, list) else [target]
         levels = [level.to(self.device, non_blocking=True) for level in levels]
-        with autocast_for(self.device):
+        with self._training_precision():
             output = self.network(batch["data"].to(self.device, non_blocking=True))
             loss = self.loss(output, levels if isinstance(target, list) else levels[0])
         self._backward(loss)
         return float(loss.detach())
+
+    def _training_precision(self) -> AbstractContextManager[None]:
+        strides = self.configuration_manager.network_arch_init_kwargs["strides"]
+        sizes = [self.configuration_manager.patch_size, self.plan.roi_size]
+        if self.device.type == "cpu" and is_two_slices_deep(sizes, strides):
+            return nullcontext()
+        return autocast_for(self.device)
 
     def _head_step(self) -> dict[str, float]:
         total, losses, output, batch = self.head_training.losses(self.progress)
