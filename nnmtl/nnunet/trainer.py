@@ -7,6 +7,7 @@ from time import time
 from typing import Any
 
 import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from nnmtl.planning.schedule import head_rate, heads_are_on
 from nnmtl.planning.training import TrainingPlan, parse_training
 
 CLIP_HEADS = 1.0
+WEIGHT_DECAY_ADAMW = 0.01
 CLIP_UNET = 12.0  # nnU-Net's
 SAVE_EVERY_SECONDS = 240.0
 
@@ -98,7 +100,7 @@ class nnMTLTrainer(nnUNetTrainer):
         return not self.heads and super()._do_i_compile()
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
-        """nnU-Net's SGD for encoder and decoder; a second optimizer, AdamW, for the heads."""
+        """nnU-Net's SGD (or AdamW) for encoder and decoder; a second, AdamW, for the heads."""
         if not self.heads:
             return super().configure_optimizers()
         tower = list(self.unwrapped.tower.parameters())
@@ -107,6 +109,12 @@ class nnMTLTrainer(nnUNetTrainer):
         )
         in_tower = {id(parameter) for parameter in tower}
         whole = self.network
+        if self.plan.unet_optimizer == "adamw":
+            unet = [each for each in whole.parameters() if id(each) not in in_tower]
+            optimizer = torch.optim.AdamW(
+                unet, lr=self.plan.lr_unet, weight_decay=WEIGHT_DECAY_ADAMW
+            )
+            return optimizer, PolyLRScheduler(optimizer, self.plan.lr_unet, self.num_epochs)
         self.network = torch.nn.ParameterList(
             parameter for parameter in whole.parameters() if id(parameter) not in in_tower
         )

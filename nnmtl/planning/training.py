@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from nnmtl.planning.architecture import refuse_other_keys
 
@@ -20,6 +20,7 @@ class TrainingPlan:
         validation_iterations: validation iterations (segmentation) per epoch.
         warmup_fraction: share of the iterations that train segmentation only.
         true_mask_until: share of the iterations by which true masks have faded out for the heads.
+        unet_optimizer: "sgd" is nnU-Net's; "adamw" learns more in a few hundred iterations.
         lr_unet: peak learning rate of encoder and decoder.
         lr_heads: peak learning rate of the biomarker tower.
         weight_decay_heads: weight decay of the biomarker tower.
@@ -41,6 +42,7 @@ class TrainingPlan:
     validation_iterations: int
     warmup_fraction: float
     true_mask_until: float
+    unet_optimizer: Literal["sgd", "adamw"]
     lr_unet: float
     lr_heads: float
     weight_decay_heads: float

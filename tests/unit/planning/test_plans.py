@@ -44,6 +44,7 @@ TRAINING = TrainingPlan(
     validation_iterations=50,
     warmup_fraction=0.3,
     true_mask_until=0.6,
+    unet_optimizer="sgd",
     lr_unet=0.01,
     lr_heads=0.001,
     weight_decay_heads=0.03,

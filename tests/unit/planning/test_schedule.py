@@ -21,6 +21,7 @@ def plan(warmup=0.3, until=0.6):
         validation_iterations=1,
         warmup_fraction=warmup,
         true_mask_until=until,
+        unet_optimizer="sgd",
         lr_unet=0.01,
         lr_heads=0.002,
         weight_decay_heads=0.0,
