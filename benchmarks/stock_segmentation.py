@@ -137,9 +137,7 @@ def report(
     difference = np.array(ours) - np.array(stock)
     resamples = resample_patients(cases)
     paired = bootstrap(lambda weights: weights @ difference / weights.sum(-1), resamples)
-    history = [
-        json.loads(line) for line in (joint / "task_history.jsonl").read_text().splitlines()
-    ]
+    history = [json.loads(line) for line in (joint / "task_history.jsonl").read_text().splitlines()]
     joint_seconds = sum(row["seconds"] for row in history)
     print(
         json.dumps(
