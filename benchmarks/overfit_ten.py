@@ -143,6 +143,7 @@ def shuffle_targets(path: Path, rows: list[dict[str, str]], chosen: list[str]) -
 def training_scores(fold: Path, name: str, plans: str) -> dict[str, object]:
     """AUC and error on the ten training cases themselves, with their true masks."""
     import torch
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
     from nnmtl.cohort.targets import read_targets
     from nnmtl.evaluation.discrimination import auc
@@ -151,7 +152,6 @@ def training_scores(fold: Path, name: str, plans: str) -> dict[str, object]:
     from nnmtl.nnunet.extension import make_trainer_findable
     from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
     from nnmtl.nnunet.predictor import load_predictor
-    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
     make_trainer_findable()
     predictor = load_predictor(fold.parent, [0], device=torch.device("cpu"), exact=False)
