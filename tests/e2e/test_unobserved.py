@@ -93,7 +93,7 @@ def test_a_batch_without_any_observed_target_gives_exactly_zero_gradient(trainer
         trainer.head_training.table, lambda _, target: unobserve(target, slice(None))
     )
     found, losses = gradients(trainer, batch, table)
-    assert {name: float(loss) for name, loss in losses.items()} == dict.fromkeys(losses, 0.0)
+    assert all(loss == 0 for loss in losses.values())
     for name, value in found.items():
         assert not value.any(), name
 
