@@ -1,5 +1,6 @@
 """The joint trainer: nnU-Net's trainer with biomarker heads. Hooks only; the work is below."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -192,8 +193,19 @@ class nnMTLTrainer(nnUNetTrainer):
         losses = {"segmentation": self._segmentation_step(batch)}
         if joint:
             losses |= self._head_step()
+        self._refuse_divergence(losses)
         self._update(joint=joint)
         return {"loss": losses["segmentation"], "losses": losses}
+
+    def _refuse_divergence(self, losses: dict[str, float]) -> None:
+        """A run that has diverged must not end in a model that looks finished."""
+        broken = [name for name, loss in losses.items() if not math.isfinite(loss)]
+        if broken:
+            raise NnmtlError(
+                f"Epoch {self.current_epoch + 1}: the loss of {', '.join(broken)} is no longer a "
+                "number; the training has diverged. Lower lr_unet or lr_heads in the plans, and "
+                "look at the images with nnMTL_check_dataset."
+            )
 
     def _start_linear(self) -> None:
         self.head_training.start_linear()
