@@ -60,7 +60,10 @@ def draw_curves(folder: Path) -> None:
     from nnmtl.report.progress import draw_progress
 
     lines = (folder / "task_history.jsonl").read_text(encoding="utf-8").splitlines()
-    draw_progress([json.loads(line) for line in lines], folder / "progress.png")
+    dataset_json = json.loads((folder.parent / "dataset.json").read_text(encoding="utf-8"))
+    is_phantom = dataset_json["nnmtl"].get("synthetic") is not None
+    history = [json.loads(line) for line in lines]
+    draw_progress(history, folder / "progress.png", is_phantom=is_phantom)
 
 
 def entry() -> None:

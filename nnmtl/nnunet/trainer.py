@@ -287,7 +287,7 @@ class nnMTLTrainer(nnUNetTrainer):
         super().on_validation_epoch_end(val_outputs)
         if not self.heads:
             return
-        joint = heads_are_on(self.progress, self.plan)
+        joint = len(self.train_losses) > 1  # the heads were trained in this epoch
         validation = self.monitor.validate() if joint else {}
         alarms = self.monitor.alarms(self.progress, self.plan) if joint else []
         for alarm in alarms:
