@@ -3,7 +3,8 @@
     python benchmarks/stock_segmentation.py ID PLANS FOLD [--seed S]
 
 Trains nnU-Net's own trainer on the U-Net of the named plans, predicts the fold's validation cases
-and compares Dice case by case with `fold_k/validation` of the joint run with the same seed.
+and compares Dice case by case with `fold_k/validation` of the joint run with the same seed. A stock
+training that has finished is not repeated.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import json
 import os
 import random
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,13 @@ def main() -> None:
     trainer.num_epochs = schedule["epochs"]
     trainer.num_iterations_per_epoch = schedule["iterations_per_epoch"]
     trainer.num_val_iterations_per_epoch = schedule["validation_iterations"]
-    started = time.time()
-    trainer.run_training()
-    seconds = time.time() - started
+    finished = Path(trainer.output_folder) / "checkpoint_final.pth"
+    if finished.is_file():
+        trainer.load_checkpoint(str(finished))
+    else:
+        trainer.run_training()
+    log = trainer.logger.local_logger.my_fantastic_logging
+    seconds = sum(log["epoch_end_timestamps"]) - sum(log["epoch_start_timestamps"])
     joint = results_folder(name) / (
         f"nnMTLTrainer__{arguments.plans}_seed{arguments.seed}__3d_fullres"
     )
