@@ -21,6 +21,8 @@ SCHEDULE = {
     "epochs": 2,
     "iterations_per_epoch": 4,
     "validation_iterations": 1,
+    "warmup_fraction": 0.3,
+    "true_mask_until": 0.6,
 }
 
 
