@@ -8,7 +8,6 @@ from time import time
 from typing import Any
 
 import torch
-from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
@@ -23,6 +22,14 @@ from nnmtl.nnunet.head_training import HeadTraining
 from nnmtl.nnunet.history import History, mean_losses
 from nnmtl.nnunet.interruption import Interruption
 from nnmtl.nnunet.monitor import HeadMonitor
+from nnmtl.nnunet.optimizers import (
+    CLIP_HEADS,
+    CLIP_UNET,
+    adamw_for_unet,
+    clip_and_step,
+    head_optimizer,
+    parameters_without,
+)
 from nnmtl.nnunet.precision import autocast_for, is_two_slices_deep
 from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, RoiLoader, plain_transforms, training_transforms
 from nnmtl.nnunet.safe_loading import load_checkpoint_safely
@@ -32,9 +39,6 @@ from nnmtl.planning.architecture import HeadPlan, parse_architecture
 from nnmtl.planning.schedule import head_rate, heads_are_on
 from nnmtl.planning.training import TrainingPlan, parse_training
 
-CLIP_HEADS = 1.0
-WEIGHT_DECAY_ADAMW = 0.01
-CLIP_UNET = 12.0  # nnU-Net's
 SAVE_EVERY_SECONDS = 240.0
 
 
@@ -104,21 +108,13 @@ class nnMTLTrainer(nnUNetTrainer):
         """nnU-Net's SGD (or AdamW) for encoder and decoder; a second, AdamW, for the heads."""
         if not self.heads:
             return super().configure_optimizers()
-        tower = list(self.unwrapped.tower.parameters())
-        self.head_optimizer = torch.optim.AdamW(
-            tower, lr=self.plan.lr_heads, weight_decay=self.plan.weight_decay_heads
-        )
-        in_tower = {id(parameter) for parameter in tower}
-        whole = self.network
+        tower = self.unwrapped.tower
+        self.head_optimizer = head_optimizer(tower, self.plan)
+        unet = parameters_without(self.network, tower)
         if self.plan.unet_optimizer == "adamw":
-            unet = [each for each in whole.parameters() if id(each) not in in_tower]
-            optimizer = torch.optim.AdamW(
-                unet, lr=self.plan.lr_unet, weight_decay=WEIGHT_DECAY_ADAMW
-            )
-            return optimizer, PolyLRScheduler(optimizer, self.plan.lr_unet, self.num_epochs)
-        self.network = torch.nn.ParameterList(
-            parameter for parameter in whole.parameters() if id(parameter) not in in_tower
-        )
+            return adamw_for_unet(unet, self.plan)
+        whole = self.network
+        self.network = torch.nn.ParameterList(unet)
         try:
             return super().configure_optimizers()
         finally:
@@ -251,18 +247,10 @@ class nnMTLTrainer(nnUNetTrainer):
     def _update(self, *, joint: bool) -> None:
         for group in self.head_optimizer.param_groups:
             group["lr"] = head_rate(self.progress, self.plan)
-        optimizers = [self.optimizer, self.head_optimizer] if joint else [self.optimizer]
-        limits = [CLIP_UNET, CLIP_HEADS]
-        for optimizer, limit in zip(optimizers, limits, strict=False):
-            if self.grad_scaler is not None:
-                self.grad_scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], limit)
-            if self.grad_scaler is None:
-                optimizer.step()
-            else:
-                self.grad_scaler.step(optimizer)
-        if self.grad_scaler is not None:
-            self.grad_scaler.update()
+        limits = [(self.optimizer, CLIP_UNET)]
+        if joint:
+            limits.append((self.head_optimizer, CLIP_HEADS))
+        clip_and_step(limits, self.grad_scaler)
         if self.average is not None:
             self.average.update(self.unwrapped)
 

@@ -1,0 +1,51 @@
+"""The two optimizers of a joint training: one for the U-Net, one for the heads."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
+from torch import nn
+
+from nnmtl.planning.training import TrainingPlan
+
+CLIP_HEADS = 1.0
+CLIP_UNET = 12.0  # nnU-Net's
+WEIGHT_DECAY_ADAMW = 0.01
+
+
+def parameters_without(network: nn.Module, part: nn.Module) -> list[nn.Parameter]:
+    """The network's parameters that are not the part's, in the network's order."""
+    in_part = {id(parameter) for parameter in part.parameters()}
+    return [parameter for parameter in network.parameters() if id(parameter) not in in_part]
+
+
+def head_optimizer(tower: nn.Module, plan: TrainingPlan) -> torch.optim.AdamW:
+    """AdamW at the plan's rate for everything behind the encoder."""
+    return torch.optim.AdamW(
+        tower.parameters(), lr=plan.lr_heads, weight_decay=plan.weight_decay_heads
+    )
+
+
+def adamw_for_unet(
+    parameters: Iterable[nn.Parameter], plan: TrainingPlan
+) -> tuple[torch.optim.AdamW, Any]:
+    """AdamW for a short schedule, with nnU-Net's polynomial decay."""
+    optimizer = torch.optim.AdamW(parameters, lr=plan.lr_unet, weight_decay=WEIGHT_DECAY_ADAMW)
+    return optimizer, PolyLRScheduler(optimizer, plan.lr_unet, plan.epochs)
+
+
+def clip_and_step(
+    limits: list[tuple[torch.optim.Optimizer, float]], scaler: torch.amp.GradScaler | None
+) -> None:
+    """Steps each optimizer after clipping its gradients to its limit of the global norm."""
+    for optimizer, limit in limits:
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], limit)
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+    if scaler is not None:
+        scaler.update()
