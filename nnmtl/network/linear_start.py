@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegressionCV, RidgeCV
-from sklearn.model_selection import GroupKFold
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from torch import Tensor
 
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.planning.architecture import HeadPlan
 
-STRENGTHS = (0.003, 0.02, 0.1, 0.5)
-PENALTIES = (10.0, 100.0, 300.0, 1000.0, 3000.0)
+PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+WEAK_PRIOR = 10.0  # of the scale: keeps it finite where the classes separate
 FEWEST_PATIENTS = 20  # below this a fit of some hundred statistics is noise
 FEWEST_PER_CLASS = 5
 FOLDS = 5
@@ -69,12 +69,25 @@ def _fit(
         len(found) < num_classes for found in present
     ):
         return None
-    model = LogisticRegressionCV(
-        Cs=STRENGTHS,
-        cv=folds,
-        scoring="neg_log_loss",
-        max_iter=300,
-        l1_ratios=(0,),
-        use_legacy_attributes=False,
-    ).fit(scalars, classes)
-    return model.coef_, model.intercept_
+    return _fit_classes(scalars, np.eye(num_classes)[classes], folds)
+
+
+def _fit_classes(
+    scalars: NDArray[np.float32],
+    membership: NDArray[np.float64],
+    folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
+) -> Fit:
+    """Ridge regression on class membership (N, K), then a logistic scale of its scores.
+
+    With more statistics than patients the squared loss, a regularized discriminant analysis
+    (Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 4.3 and 18.3), orders
+    the patients better than a logistic fit. The scores that the scale is fitted to are of patients
+    left out.
+    """
+    targets = membership[:, 1:] if membership.shape[1] == 2 else membership
+    ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars, targets)
+    weight, bias = np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
+    left_out = cross_val_predict(Ridge(alpha=ridge.alpha_), scalars, targets, cv=folds)
+    left_out = left_out.reshape(len(scalars), -1)
+    scale = LogisticRegression(C=WEAK_PRIOR).fit(left_out, membership.argmax(1))
+    return scale.coef_ @ weight, scale.coef_ @ bias + scale.intercept_

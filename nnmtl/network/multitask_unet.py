@@ -113,10 +113,11 @@ class MultiTaskUNet(nn.Module):
             distance, self.regions, body=body, softness_mm=self.plan.softness_mm
         )
         parts = []
-        if self.tower.intensity is not None:
+        if self.tower.intensity is not None and self.tower.detail is not None:
             reference = reference_weights(distance, body=body, reference_mm=REFERENCE_MM)
             shells = weights[:, self.shells]
             parts.append(self.tower.intensity(image, shells, reference))
+            parts.append(self.tower.detail(image, shells, distance < 0, spacing_mm))
         if "log_volume" in self.plan.descriptors:
             parts.append(_log_volume(distance, spacing_mm))
         statistics = torch.cat(parts, dim=1) if parts else image.new_zeros(len(image), 0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nnmtl.network.attention import MultiScaleAttention
+from nnmtl.network.detail import DetailStatistics
 from nnmtl.network.heads import BiomarkerHead
 from nnmtl.network.intensity import IntensityStatistics, RunningStandardizer
 from nnmtl.network.pooling import RegionPooling, resize_weights
@@ -51,14 +52,12 @@ class BiomarkerTower(nn.Module):
         self.stages = nn.ModuleList(
             StageTokens(stage_channels[tap], plan.width) for tap in plan.taps
         )
-        self.intensity = (
-            IntensityStatistics(input_channels, len(shell_numbers(plan)))
-            if plan.intensity
-            else None
-        )
+        num_shells = len(shell_numbers(plan))
+        self.intensity = IntensityStatistics(input_channels, num_shells) if plan.intensity else None
+        self.detail = DetailStatistics(input_channels, num_shells) if plan.intensity else None
         num_statistics = len(plan.descriptors) + len(plan.covariates)
-        if self.intensity is not None:
-            num_statistics += self.intensity.num_features
+        if self.intensity is not None and self.detail is not None:
+            num_statistics += self.intensity.num_features + self.detail.num_features
         self.standardize = RunningStandardizer(num_statistics)
         self.heads = nn.ModuleDict(
             {
