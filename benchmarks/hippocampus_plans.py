@@ -1,4 +1,4 @@
-"""Two variants of the laptop plans for the hippocampus: heads trained longer, volume off and on.
+"""Two variants of the laptop plans for the hippocampus: a wider network, volume off and on.
 
     python benchmarks/hippocampus_plans.py FOLDER
 
@@ -12,15 +12,8 @@ import json
 from copy import deepcopy
 from pathlib import Path
 
-TRAINING = {
-    "epochs": 14,
-    "warmup_fraction": 0.3,
-    "true_mask_until": 0.5,
-    "lr_heads": 0.003,
-    "encoder_gradient": 1.0,
-    "roi_segmentation_weight": 0.0,
-}
-ARCHITECTURE = {"dropout": 0.1, "jitter_mm": 0.3}
+TRAINING = {"epochs": 36, "mirror_in_prediction": True}
+FEATURES_PER_STAGE = [16, 32, 64, 128]
 
 
 def main() -> None:
@@ -33,8 +26,9 @@ def main() -> None:
         variant["plans_name"] = f"nnMTLPlans_{name}"
         configuration = variant["configurations"]["3d_fullres"]
         configuration["nnmtl"].update(TRAINING)
-        multitask = configuration["architecture"]["arch_kwargs"]["multitask"]
-        multitask.update(ARCHITECTURE, descriptors=descriptors)
+        network = configuration["architecture"]["arch_kwargs"]
+        network["features_per_stage"] = FEATURES_PER_STAGE
+        network["multitask"]["descriptors"] = descriptors
         (folder / f"{variant['plans_name']}.json").write_text(json.dumps(variant, indent=1))
 
 

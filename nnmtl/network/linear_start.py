@@ -13,17 +13,19 @@ from nnmtl.network.tower import BiomarkerTower
 from nnmtl.planning.architecture import HeadPlan
 
 PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+POOLED_TRUST = (0.0, 0.3, 1.0)  # the encoder's features are many, and made for another task
 WEAK_PRIOR = 10.0  # of the scale: keeps it finite where the classes separate
 FEWEST_PATIENTS = 20  # below this a fit of some hundred statistics is noise
 FEWEST_PER_CLASS = 5
 FOLDS = 5
 
 Fit = tuple[NDArray[np.float64], NDArray[np.float64]]
+Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 
 def start_linear_heads(
     tower: BiomarkerTower,
-    statistics: Tensor,
+    measured: Tensor,
     values: Mapping[str, NDArray[np.float64]],
     heads: Sequence[HeadPlan],
     patients: Sequence[str],
@@ -32,21 +34,32 @@ def start_linear_heads(
 
     Args:
         tower: changed in place.
-        statistics: (N, F) raw statistics, nan where missing.
+        measured: (N, F) `MultiTaskOutput.measured` of the cases, nan where missing.
         values: head name → (N,) class number, or value on the head's standardized scale; nan where
             not known.
         heads: the heads of the tower.
         patients: (N,) the patient of each row: the penalty is chosen across patients.
     """
-    tower.standardize.fit(statistics)
-    scalars = tower.scalars(statistics).detach().cpu().numpy()
+    tower.standardize.fit(measured)
+    scalars = tower.scalars(measured).detach().cpu().numpy()
     groups = np.array(patients)
+    varies = scalars.std(0) > 0  # most missing indicators do not, and would only cost time
+    pooled = np.zeros(scalars.shape[1], dtype=bool)
+    pooled[tower.num_statistics : measured.shape[1]] = True
     for head in heads:
         known = ~np.isnan(values[head.name])
-        fitted = _fit(scalars[known], values[head.name][known], groups[known], head)
+        fitted = _fit(
+            scalars[known][:, varies],
+            values[head.name][known],
+            groups[known],
+            head,
+            pooled=pooled[varies],
+        )
         if fitted is not None:
-            weight, bias = (torch.from_numpy(part).float().to(statistics.device) for part in fitted)
-            tower.head(head.name).start_linear(weight, bias)
+            weight = np.zeros((len(fitted[0]), scalars.shape[1]))
+            weight[:, varies] = fitted[0]
+            parts = (torch.from_numpy(part).float() for part in (weight, fitted[1]))
+            tower.head(head.name).start_linear(*(part.to(measured.device) for part in parts))
 
 
 def _fit(
@@ -54,14 +67,16 @@ def _fit(
     values: NDArray[np.float64],
     groups: NDArray[np.str_],
     head: HeadPlan,
+    *,
+    pooled: NDArray[np.bool_],
 ) -> Fit | None:
     """Weights (num_outputs, S) and biases (num_outputs,); None where there is too little to fit."""
     if len(set(groups)) < FEWEST_PATIENTS:
         return None
     folds = list(GroupKFold(FOLDS).split(scalars, groups=groups))
     if head.kind == "continuous":
-        ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars, values)
-        return ridge.coef_[None], np.array([ridge.intercept_])
+        ridge, trust = _fit_ridge(scalars, values, folds, pooled)
+        return (ridge.coef_ * trust)[None], np.array([ridge.intercept_])
     num_classes = max(2, head.num_outputs)
     classes = values.astype(int)
     present = [np.unique(classes[train]) for train, _ in folds]
@@ -69,13 +84,14 @@ def _fit(
         len(found) < num_classes for found in present
     ):
         return None
-    return _fit_classes(scalars, np.eye(num_classes)[classes], folds)
+    return _fit_classes(scalars, np.eye(num_classes)[classes], folds, pooled)
 
 
 def _fit_classes(
     scalars: NDArray[np.float32],
     membership: NDArray[np.float64],
-    folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    folds: Folds,
+    pooled: NDArray[np.bool_],
 ) -> Fit:
     """Ridge regression on class membership (N, K), then a logistic scale of its scores.
 
@@ -85,9 +101,29 @@ def _fit_classes(
     left out.
     """
     targets = membership[:, 1:] if membership.shape[1] == 2 else membership
-    ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars, targets)
-    weight, bias = np.atleast_2d(ridge.coef_), np.atleast_1d(ridge.intercept_)
-    left_out = cross_val_predict(Ridge(alpha=ridge.alpha_), scalars, targets, cv=folds)
+    ridge, trust = _fit_ridge(scalars, targets, folds, pooled)
+    weight, bias = np.atleast_2d(ridge.coef_ * trust), np.atleast_1d(ridge.intercept_)
+    left_out = cross_val_predict(Ridge(alpha=ridge.alpha_), scalars * trust, targets, cv=folds)
     left_out = left_out.reshape(len(scalars), -1)
     scale = LogisticRegression(C=WEAK_PRIOR).fit(left_out, membership.argmax(1))
     return scale.coef_ @ weight, scale.coef_ @ bias + scale.intercept_
+
+
+def _fit_ridge(
+    scalars: NDArray[np.float32],
+    targets: NDArray[np.float64],
+    folds: Folds,
+    pooled: NDArray[np.bool_],
+) -> tuple[RidgeCV, NDArray[np.float32]]:
+    """The ridge regression whose penalty and trust in pooled features do best on left-out patients.
+
+    Returns it and the factor (S,) on every scalar that it was fitted with.
+    """
+    best = None
+    for level in POOLED_TRUST if pooled.any() else (1.0,):
+        trust = np.where(pooled, level, 1.0).astype(np.float32)
+        ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars * trust, targets)
+        if best is None or ridge.best_score_ > best[0].best_score_:
+            best = ridge, trust
+    assert best is not None
+    return best

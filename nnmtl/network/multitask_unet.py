@@ -79,8 +79,8 @@ class MultiTaskUNet(nn.Module):
             statistics = torch.cat([statistics, covariates.to(statistics)], dim=1)
         with torch.autocast(x.device.type, enabled=False):
             damped = [_damp(stage, encoder_gradient) for stage in skips]
-            biomarkers = self.tower(damped, weights, statistics)
-        return MultiTaskOutput(segmentation, biomarkers, statistics)
+            biomarkers, measured = self.tower(damped, weights, statistics)
+        return MultiTaskOutput(segmentation, biomarkers, measured)
 
     def _tumor_mask(
         self, segmentation: Tensor | list[Tensor], mask: Tensor | None, given: Tensor | None

@@ -13,9 +13,10 @@ class MultiTaskOutput(NamedTuple):
             from fine to coarse while deep supervision is on.
         biomarkers: name → (B, num_outputs) in float32: logits of a binary or categorical
             biomarker, the standardized value of a continuous one.
-        statistics: (B, F) input statistics before standardization, for the linear start.
+        measured: (B, F) what the linear part sees, before it is standardized: input statistics,
+            covariates, pooled features.
     """
 
     segmentation: Tensor | list[Tensor]
     biomarkers: dict[str, Tensor]
-    statistics: Tensor
+    measured: Tensor

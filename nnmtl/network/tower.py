@@ -15,7 +15,7 @@ from nnmtl.planning.architecture import ArchitecturePlan
 
 
 class StageTokens(nn.Module):
-    """One encoder stage → one short vector per region."""
+    """One encoder stage → per region one short learned vector, and mean and spread as they are."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -26,10 +26,11 @@ class StageTokens(nn.Module):
             nn.GELU(),
         )
 
-    def forward(self, features: Tensor, weights: Tensor) -> Tensor:
-        """(B, C, *spatial) and fine region weights (B, R, *fine) → (B, R, width)."""
+    def forward(self, features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, *spatial), region weights (B, R, *fine) → (B, R, width) and (B, R, 2C)."""
         coarse = resize_weights(weights, tuple(features.shape[2:]))
-        return self.project(self.pooling(features.float(), coarse))
+        pooled = self.pooling(features.float(), coarse)
+        return self.project(pooled), pooled[..., : 2 * features.shape[1]]
 
 
 class BiomarkerTower(nn.Module):
@@ -56,16 +57,18 @@ class BiomarkerTower(nn.Module):
         self.intensity = IntensityStatistics(input_channels, num_shells) if plan.intensity else None
         self.detail = DetailStatistics(input_channels, num_shells) if plan.intensity else None
         num_statistics = len(plan.descriptors) + len(plan.covariates)
+        num_pooled = sum(2 * stage_channels[tap] * num_regions for tap in plan.taps)
         if self.intensity is not None and self.detail is not None:
             num_statistics += self.intensity.num_features + self.detail.num_features
-        self.standardize = RunningStandardizer(num_statistics)
+        self.num_statistics = num_statistics
+        self.standardize = RunningStandardizer(num_statistics + num_pooled)
         self.heads = nn.ModuleDict(
             {
                 head.name: BiomarkerHead(
                     num_outputs=head.num_outputs,
                     num_regions=num_regions,
                     region_features=plan.width * len(plan.taps),
-                    scalars=2 * num_statistics,
+                    scalars=2 * num_statistics + num_pooled,
                     dropout=plan.dropout,
                 )
                 for head in plan.heads
@@ -74,25 +77,30 @@ class BiomarkerTower(nn.Module):
 
     def forward(
         self, skips: Sequence[Tensor], weights: Tensor, statistics: Tensor
-    ) -> dict[str, Tensor]:
-        """Encoder stages, region weights (B, R, *fine), raw statistics (B, F) → head outputs."""
-        tapped = [skips[tap].float() for tap in self.taps]
-        tapped = self._attend(tapped)
-        tokens = [
-            stage(feature, weights) for stage, feature in zip(self.stages, tapped, strict=True)
-        ]
-        regions, scalars = torch.cat(tokens, dim=-1), self.scalars(statistics)
-        return {name: head(regions, scalars) for name, head in self.heads.items()}
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Encoder stages, region weights (B, R, *fine), raw statistics (B, F) → head outputs.
+
+        Also returns what the linear part sees, before it is standardized: the statistics, then
+        mean and spread of the tapped stages per region.
+        """
+        tapped = self._attend([skips[tap].float() for tap in self.taps])
+        stages = zip(self.stages, tapped, strict=True)
+        answers = [stage(feature, weights) for stage, feature in stages]
+        regions = torch.cat([tokens for tokens, _ in answers], dim=-1)
+        measured = torch.cat([statistics, *(pooled.flatten(1) for _, pooled in answers)], dim=1)
+        scalars = self.scalars(measured)
+        return {name: head(regions, scalars) for name, head in self.heads.items()}, measured
 
     def head(self, name: str) -> BiomarkerHead:
         """The head of one biomarker."""
         return cast(BiomarkerHead, self.heads[name])
 
-    def scalars(self, statistics: Tensor) -> Tensor:
-        """(B, F) with nan for missing → (B, 2F): standardized values, then missing indicators."""
-        missing = torch.isnan(statistics)
-        standardized = self.standardize(torch.where(missing, 0.0, statistics))
-        return torch.cat([torch.where(missing, 0.0, standardized), missing.float()], dim=1)
+    def scalars(self, measured: Tensor) -> Tensor:
+        """What is measured, nan for missing → standardized, then the missing indicators."""
+        missing = torch.isnan(measured)
+        standardized = self.standardize(torch.where(missing, 0.0, measured))
+        standardized = torch.where(missing, 0.0, standardized)
+        return torch.cat([standardized, missing[:, : self.num_statistics].float()], dim=1)
 
     def _attend(self, tapped: list[Tensor]) -> list[Tensor]:
         if self.attention is None:

@@ -121,7 +121,7 @@ class HeadTraining:
         Half of the views use the true mask, half the network's own.
         """
         count = START_VIEWS * len(self.loader.indices)
-        statistics: list[Tensor] = []
+        measured: list[Tensor] = []
         keys: list[str] = []
         for _ in range(-(-count // self.plan.roi_batch_size)):
             batch = next(self.batches)
@@ -130,12 +130,12 @@ class HeadTraining:
             use_true = torch.rand(len(masks)) < 0.5
             with autocast_for(self.device):
                 output = self.predict(batch, masks, use_true.to(self.device))
-            statistics.append(output.statistics)
+            measured.append(output.measured)
             keys.extend(str(case) for case in batch["keys"])
         rows = [self.row_of[case] for case in keys]
         values = {head.name: self._known_values(head)[rows] for head in self.heads}
         patients = [self.table.patient_ids[row] for row in rows]
-        start_linear_heads(self.tower, torch.cat(statistics), values, self.heads, patients)
+        start_linear_heads(self.tower, torch.cat(measured), values, self.heads, patients)
 
     def _known_values(self, head: HeadPlan) -> NDArray[np.float64]:
         """Class number or standardized value per row of the table; nan where it is not known."""

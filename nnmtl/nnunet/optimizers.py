@@ -7,10 +7,12 @@ import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from torch import nn
 
+from nnmtl.network.tower import BiomarkerTower
 from nnmtl.planning.training import TrainingPlan
 
 CLIP_HEADS = 1.0
 CLIP_UNET = 12.0  # nnU-Net's
+LINEAR_RATE = 0.1  # of the heads' rate: hundreds of weights overfit what a ridge fit had found
 WEIGHT_DECAY_ADAMW = 0.01
 
 
@@ -20,11 +22,23 @@ def parameters_without(network: nn.Module, part: nn.Module) -> list[nn.Parameter
     return [parameter for parameter in network.parameters() if id(parameter) not in in_part]
 
 
-def head_optimizer(tower: nn.Module, plan: TrainingPlan) -> torch.optim.AdamW:
-    """AdamW at the plan's rate for everything behind the encoder."""
+def head_optimizer(tower: BiomarkerTower, plan: TrainingPlan) -> torch.optim.AdamW:
+    """AdamW for everything behind the encoder; a fitted linear part moves slowly."""
+    heads = [tower.head(name) for name in tower.heads]
+    linear = [parameter for head in heads for parameter in head.linear.parameters()]
+    learned = parameters_without(tower, torch.nn.ParameterList(linear))
+    factor = LINEAR_RATE if plan.linear_start else 1.0
     return torch.optim.AdamW(
-        tower.parameters(), lr=plan.lr_heads, weight_decay=plan.weight_decay_heads
+        [{"params": learned, "factor": 1.0}, {"params": linear, "factor": factor}],
+        lr=plan.lr_heads,
+        weight_decay=plan.weight_decay_heads,
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The same schedule for all groups of `head_optimizer`, each by its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 def adamw_for_unet(
@@ -42,7 +56,8 @@ def clip_and_step(
     for optimizer, limit in limits:
         if scaler is not None:
             scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], limit)
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
         if scaler is None:
             optimizer.step()
         else:

@@ -29,6 +29,7 @@ from nnmtl.nnunet.optimizers import (
     clip_and_step,
     head_optimizer,
     parameters_without,
+    set_rate,
 )
 from nnmtl.nnunet.precision import autocast_for, is_two_slices_deep
 from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, RoiLoader, plain_transforms, training_transforms
@@ -245,8 +246,7 @@ class nnMTLTrainer(nnUNetTrainer):
         (loss if self.grad_scaler is None else self.grad_scaler.scale(loss)).backward()
 
     def _update(self, *, joint: bool) -> None:
-        for group in self.head_optimizer.param_groups:
-            group["lr"] = head_rate(self.progress, self.plan)
+        set_rate(self.head_optimizer, head_rate(self.progress, self.plan))
         limits = [(self.optimizer, CLIP_UNET)]
         if joint:
             limits.append((self.head_optimizer, CLIP_HEADS))

@@ -22,7 +22,7 @@ PATIENTS = [f"p{case // 2}" for case in range(NUM)]  # two cases each
 @pytest.fixture
 def tower(make_tower):
     """Statistics only: log volume and age, which need no image."""
-    return make_tower(intensity=False)
+    return make_tower(intensity=False, taps=(), attention="none")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_scalars_are_standardized_on_the_training_cases(tower, statistics, value
 def test_cases_without_a_target_do_not_count(tower, make_tower, statistics, values, plan):
     half = {name: np.where(np.arange(NUM) < 60, value, np.nan) for name, value in values.items()}
     fit(tower, statistics, half, plan)
-    other = make_tower(intensity=False)
+    other = make_tower(intensity=False, taps=(), attention="none")
     mixed = {name: value.copy() for name, value in half.items()}
     statistics_of_others = statistics.clone()
     statistics_of_others[60:] = statistics[60:].flip(0)  # the same mean and deviation

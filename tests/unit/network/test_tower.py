@@ -19,14 +19,14 @@ def skips(dimension=3):
 
 
 def number_of_statistics(tower):
-    return tower.standardize.mean.numel()
+    return tower.num_statistics
 
 
 def outputs(tower, statistics=None, dimension=3):
     if statistics is None:
         statistics = torch.randn(2, number_of_statistics(tower))
     weights = torch.rand(2, 4, *[8] * dimension)
-    return tower(skips(dimension), weights, statistics)
+    return tower(skips(dimension), weights, statistics)[0]
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,13 @@ def test_a_new_tower_knows_nothing(make_tower):
 
 def test_a_missing_covariate_becomes_an_indicator_and_a_standardized_zero(make_tower):
     tower = make_tower()
-    tower.standardize.fit(5 + 2 * torch.randn(50, number_of_statistics(tower)))
-    statistics = torch.randn(2, number_of_statistics(tower))
-    statistics[1, -1] = torch.nan
-    scalars = tower.scalars(statistics)
-    values, missing = scalars.chunk(2, dim=1)
-    assert values[1, -1] == 0
+    number, all_measured = tower.num_statistics, tower.standardize.mean.numel()
+    tower.standardize.fit(5 + 2 * torch.randn(50, all_measured))
+    measured = torch.randn(2, all_measured)
+    measured[1, number - 1] = torch.nan
+    scalars = tower.scalars(measured)
+    values, missing = scalars.split([all_measured, number], dim=1)
+    assert values[1, number - 1] == 0
     assert missing.sum() == missing[1, -1] == 1
     assert scalars.isfinite().all()
     assert values[0].abs().sum() > 0
@@ -116,3 +117,17 @@ def test_what_is_learned_outside_gradients_travels_with_the_weights():
     head = BiomarkerHead(num_outputs=1, num_regions=1, region_features=1, scalars=1, dropout=0.0)
     assert {"center", "scale", "threshold", "median"} <= set(head.state_dict())
     assert not {"center", "scale", "threshold", "median"} & {n for n, _ in head.named_parameters()}
+
+
+def test_the_linear_part_sees_mean_and_spread_of_the_taps(make_tower):
+    tower = make_tower(taps=(0,), attention="none")
+    stages, weights = skips(), torch.rand(2, 4, 8, 8, 8)
+    statistics = torch.randn(2, tower.num_statistics)
+    _, measured = tower(stages, weights, statistics)
+    torch.testing.assert_close(measured[:, : tower.num_statistics], statistics)
+    voxels = stages[0].flatten(2)[:, None]  # B 1 C V
+    share = weights.flatten(2)[:, :, None]  # B R 1 V
+    mean = (share * voxels).sum(-1) / share.sum(-1)
+    spread = ((share * (voxels - mean[..., None]) ** 2).sum(-1) / share.sum(-1)).sqrt()
+    expected = torch.cat([mean, spread], -1).flatten(1)
+    torch.testing.assert_close(measured[:, tower.num_statistics :], expected, rtol=1e-3, atol=1e-4)

@@ -138,7 +138,7 @@ def test_biomarkers_come_on_request_only():
         "ER": (2, 1),
         "HER2_3": (2, 3),
     }
-    assert output.statistics.shape[1] == model.tower.standardize.mean.numel()
+    assert output.measured.shape[1] == model.tower.standardize.mean.numel()
 
 
 def test_biomarkers_do_not_change_the_segmentation():
@@ -193,22 +193,22 @@ def segment(model, foreground):
 
 def test_without_a_given_mask_the_own_segmentation_makes_the_regions():
     model = segment(network(), foreground=True)
-    own = biomarkers(model, mask=None).statistics
-    everything = biomarkers(model, mask=torch.ones(2, 16, 16, 16, dtype=torch.bool)).statistics
+    own = biomarkers(model, mask=None).measured
+    everything = biomarkers(model, mask=torch.ones(2, 16, 16, 16, dtype=torch.bool)).measured
     torch.testing.assert_close(own, everything, equal_nan=True)
 
 
 def test_a_mask_replaces_the_own_segmentation_where_it_is_given():
     model = segment(network(), foreground=True)
-    mixed = biomarkers(model, mask_given=torch.tensor([True, False])).statistics
-    torch.testing.assert_close(mixed[0], biomarkers(model).statistics[0], equal_nan=True)
-    torch.testing.assert_close(mixed[1], biomarkers(model, mask=None).statistics[1], equal_nan=True)
+    mixed = biomarkers(model, mask_given=torch.tensor([True, False])).measured
+    torch.testing.assert_close(mixed[0], biomarkers(model).measured[0], equal_nan=True)
+    torch.testing.assert_close(mixed[1], biomarkers(model, mask=None).measured[1], equal_nan=True)
 
 
 def test_an_empty_segmentation_falls_back_to_the_true_mask():
     model = segment(network(), foreground=False)
-    found = biomarkers(model, mask_given=torch.tensor([False, False])).statistics
-    torch.testing.assert_close(found, biomarkers(model).statistics, equal_nan=True)
+    found = biomarkers(model, mask_given=torch.tensor([False, False])).measured
+    torch.testing.assert_close(found, biomarkers(model).measured, equal_nan=True)
 
 
 def test_an_empty_mask_gives_finite_answers():
@@ -220,24 +220,25 @@ def test_an_empty_mask_gives_finite_answers():
 def test_the_volume_is_that_of_the_mask():
     model = network()
     volume_ml = 6**3 * 2.0 * 1.0 * 1.0 / 1000
-    statistics = biomarkers(model, spacing_mm=(2.0, 1.0, 1.0)).statistics
-    assert statistics[0, -2].item() == pytest.approx(torch.tensor(volume_ml + 0.01).log().item())
+    measured = biomarkers(model, spacing_mm=(2.0, 1.0, 1.0)).measured
+    volume = model.tower.num_statistics - 2  # before the covariate and the pooled features
+    assert measured[0, volume].item() == pytest.approx(torch.tensor(volume_ml + 0.01).log().item())
 
 
 def test_surface_errors_are_simulated_in_training_only():
     model = network(plan=dataclasses.replace(PLAN, jitter_mm=1.5))
-    quiet = [biomarkers(model).statistics for _ in range(2)]
+    quiet = [biomarkers(model).measured for _ in range(2)]
     x = image()
     model.train()
     noisy = [
-        model(x, with_biomarkers=True, mask=ball(), covariates=torch.zeros(2, 1)).statistics
+        model(x, with_biomarkers=True, mask=ball(), covariates=torch.zeros(2, 1)).measured
         for _ in range(2)
     ]
     assert quiet[0].shape == noisy[0].shape
     assert not torch.equal(*noisy)
     model.eval()
     still = [
-        model(x, with_biomarkers=True, mask=ball(), covariates=torch.zeros(2, 1)).statistics
+        model(x, with_biomarkers=True, mask=ball(), covariates=torch.zeros(2, 1)).measured
         for _ in range(2)
     ]
     assert torch.equal(*still)
