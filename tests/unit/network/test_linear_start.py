@@ -121,3 +121,17 @@ def test_missing_statistics_are_allowed(tower, statistics, values, plan):
     fit(tower, statistics, values, plan)
     assert roc_auc_score(values["ER"], predict(tower, "ER", statistics)[:, 0]) > 0.95
     assert all(value.isfinite().all() for value in tower.state_dict().values() if value.numel() > 1)
+
+
+@pytest.mark.parametrize("is_pooled", [False, True])
+def test_pooled_features_are_trusted_as_far_as_they_help(make_tower, values, plan, is_pooled):
+    tower = make_tower(intensity=False, taps=(0,), attention="none")
+    measured = torch.randn(NUM // 2, tower.standardize.mean.numel()).repeat_interleave(2, dim=0)
+    signal = torch.from_numpy(values["Ki67"]).float()
+    informative = slice(tower.num_statistics, None) if is_pooled else slice(0, 1)
+    measured[:, informative] += 3 * signal[:, None]
+    fit(tower, measured, values, plan)
+    weight = tower.head("Ki67").linear.weight[0].abs().detach()
+    pooled = weight[tower.num_statistics : measured.shape[1]].sum()
+    share = float(pooled / weight.sum())
+    assert share > 0.9 if is_pooled else share < 0.5

@@ -1,0 +1,81 @@
+"""The two optimizers: who trains what, at which rate, and how far a step may go."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from nnmtl.network.tower import BiomarkerTower
+from nnmtl.nnunet.optimizers import (
+    LINEAR_RATE,
+    clip_and_step,
+    head_optimizer,
+    parameters_without,
+    set_rate,
+)
+from nnmtl.planning.architecture import ArchitecturePlan, HeadPlan, RegionPlan
+from nnmtl.planning.preset import load_preset
+from nnmtl.planning.training import TrainingPlan
+
+DERIVED = {"roi_size": (8, 8), "epochs": 3, "loss_weights": {"ER": 1.0}, "reasons": {}}
+
+
+@pytest.fixture
+def tower():
+    plan = ArchitecturePlan(
+        spacing_mm=(1.0, 1.0),
+        tumor_labels=(1,),
+        regions=(RegionPlan(name="core", inner_mm=None, outer_mm=0.0),),
+        taps=(0,),
+        attention="single_scale",
+        intensity=False,
+        descriptors=("log_volume",),
+        covariates=(),
+        heads=(HeadPlan(name="ER", kind="binary", num_outputs=1),),
+        width=2,
+        dropout=0.0,
+        softness_mm=0.7,
+        jitter_mm=0.0,
+    )
+    return BiomarkerTower(plan, stage_channels=[2], input_channels=1)
+
+
+@pytest.fixture
+def plan():
+    preset = load_preset("tiny_cpu").training
+    names = {field.name for field in dataclasses.fields(TrainingPlan)}
+    known = {key: value for key, value in preset.items() if key in names}
+    return TrainingPlan(**{**known, **DERIVED, "preset": "tiny_cpu"})
+
+
+def test_every_parameter_of_the_tower_is_trained_once(tower, plan):
+    optimizer = head_optimizer(tower, plan)
+    trained = [id(each) for group in optimizer.param_groups for each in group["params"]]
+    assert sorted(trained) == sorted(id(each) for each in tower.parameters())
+
+
+def test_a_fitted_linear_part_moves_slowly_and_an_empty_one_does_not(tower, plan):
+    linear = tower.head("ER").linear.weight
+    for linear_start, factor in ((True, LINEAR_RATE), (False, 1.0)):
+        optimizer = head_optimizer(tower, dataclasses.replace(plan, linear_start=linear_start))
+        set_rate(optimizer, 0.5)
+        rates = {
+            id(each): group["lr"] for group in optimizer.param_groups for each in group["params"]
+        }
+        assert rates.pop(id(linear)) == pytest.approx(0.5 * factor)
+        assert rates[id(tower.head("ER").learned.weight)] == pytest.approx(0.5)
+
+
+def test_all_groups_share_the_limit_of_a_step(tower, plan):
+    optimizer = head_optimizer(tower, plan)
+    for parameter in tower.parameters():
+        parameter.grad = torch.full_like(parameter, 100.0)
+    clip_and_step([(optimizer, 1.0)], None)
+    norms = [parameter.grad.norm() for parameter in tower.parameters()]
+    assert float(torch.stack(norms).norm()) == pytest.approx(1, rel=1e-3)
+
+
+def test_the_unet_is_what_the_tower_is_not(tower):
+    network = torch.nn.ModuleDict({"encoder": torch.nn.Linear(2, 2), "tower": tower})
+    unet = parameters_without(network, tower)
+    assert [id(each) for each in unet] == [id(each) for each in network["encoder"].parameters()]
