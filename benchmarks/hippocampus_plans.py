@@ -28,7 +28,7 @@ def main() -> None:
         configuration["nnmtl"].update(TRAINING)
         network = configuration["architecture"]["arch_kwargs"]
         network["features_per_stage"] = FEATURES_PER_STAGE
-        network["multitask"]["descriptors"] = descriptors
+        network["multitask"].update(descriptors=descriptors, taps=[0, 1, 2, 3])
         (folder / f"{variant['plans_name']}.json").write_text(json.dumps(variant, indent=1))
 
 
