@@ -1,9 +1,12 @@
 """What an image file says of its geometry, and the label map it holds."""
 
+import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import nibabel
 import numpy as np
 import numpy.typing as npt
 import SimpleITK
@@ -56,11 +59,35 @@ def read_array(path: Path) -> npt.NDArray[np.generic]:
         NnmtlError: if the file cannot be read or is not three-dimensional.
     """
     read_header(path)
+    check_whole(path)
     try:
         array: npt.NDArray[np.generic] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
     except RuntimeError as error:
         raise _unreadable(path) from error
     return array
+
+
+def check_whole(path: Path) -> None:
+    """Refuses a NIfTI that ends too early: SimpleITK fills it with zeros, and says nothing.
+
+    Raises:
+        NnmtlError: if voxels are missing.
+    """
+    try:
+        if path.suffix == ".gz":
+            _read_to_the_end(path)
+        elif path.suffix == ".nii":
+            np.asanyarray(cast(nibabel.Nifti1Image, nibabel.load(path)).dataobj)
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise NnmtlError(
+            f"{path}: the file ends before its last voxel, or is damaged; copy it again."
+        ) from error
+
+
+def _read_to_the_end(path: Path) -> None:
+    with gzip.open(path) as stream:
+        while stream.read(1 << 24):
+            pass  # at its end the archive compares length and checksum
 
 
 def write_constant_image(path: Path, header: ImageHeader, value: int) -> None:

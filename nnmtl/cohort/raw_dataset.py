@@ -1,14 +1,19 @@
 """Reads a raw nnU-Net dataset folder and finds what is wrong with it."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nnmtl.cohort.declaration import Declaration, parse_declaration
-from nnmtl.cohort.image_file import geometry_mismatch, read_array, read_header
+from nnmtl.cohort.image_file import (
+    check_whole,
+    geometry_mismatch,
+    read_array,
+    read_header,
+)
 from nnmtl.cohort.near_miss import did_you_mean
 from nnmtl.cohort.splits import Fold, patient_folds
 from nnmtl.cohort.strict_json import as_object, as_text
@@ -242,6 +247,7 @@ def _check_grids(dataset: RawDataset) -> list[Finding]:
         label_path = dataset.label_path(case_id)
         with_label = [label_path] if label_path.is_file() else []
         findings += _check_grid(case_id, [*channels.values(), *with_label])
+        findings += _check_whole(channels.values())
     for case_id, channels in dataset.test_images.items():
         findings += _check_grid(case_id, list(channels.values()))
     return findings
@@ -262,6 +268,15 @@ def _check_grid(case_id: str, paths: Sequence[Path]) -> list[Finding]:
                     "one of them."
                 )
             ]
+    return []
+
+
+def _check_whole(paths: Iterable[Path]) -> list[Finding]:
+    try:
+        for path in paths:
+            check_whole(path)
+    except NnmtlError as error:
+        return [_error(str(error))]
     return []
 
 

@@ -32,7 +32,6 @@ class History:
     def line(self, num_epochs: int) -> str:
         """The last epoch in words, with the time left."""
         row = self.rows[-1]
-        left = np.mean([each["seconds"] for each in self.rows[-5:]]) * (num_epochs - len(self.rows))
         losses = ", ".join(f"{name} {value:.3f}" for name, value in row["train"].items())
         scores = ", ".join(
             f"{name} {key} {value[key]:.3f}"
@@ -43,9 +42,16 @@ class History:
         )
         return (
             f"epoch {row['epoch'] + 1}/{num_epochs}  {row['seconds']:.0f} s  "
-            f"left {left / 60:.1f} min  loss: {losses}  "
+            f"{self._left(num_epochs)}  loss: {losses}  "
             f"validation: dice {row['validation']['dice']:.3f}{', ' + scores if scores else ''}"
         )
+
+    def _left(self, num_epochs: int) -> str:
+        tasks = self.rows[-1]["train"].keys()
+        alike = [row["seconds"] for row in self.rows[-5:] if row["train"].keys() == tasks]
+        minutes = np.mean(alike) * (num_epochs - len(self.rows)) / 60
+        # Epochs with heads take longer, by how much is not known before the first.
+        return f"left {'over ' if len(tasks) == 1 else ''}{minutes:.1f} min"
 
     def _write(self) -> None:
         write_whole(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))

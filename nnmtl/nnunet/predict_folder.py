@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from nnmtl.cohort.biomarker import Biomarker
 from nnmtl.cohort.declaration import Declaration, parse_declaration
+from nnmtl.cohort.image_file import check_whole
 from nnmtl.inference.case_prediction import STATUS_OK, BiomarkerPrediction, CasePrediction
 from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
@@ -117,7 +118,12 @@ def _made_by(predictor: nnMTLPredictor, model: Path, folds: Sequence[int | str])
 def _reader(
     predictor: nnMTLPredictor, paths: list[str]
 ) -> Callable[[], tuple[torch.Tensor, dict[str, Any]]]:
-    return lambda: predictor.preprocess(paths)
+    def read() -> tuple[torch.Tensor, dict[str, Any]]:
+        for path in paths:
+            check_whole(Path(path))
+        return predictor.preprocess(paths)
+
+    return read
 
 
 def _write_maps(

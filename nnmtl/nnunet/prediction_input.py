@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnmtl.cohort.image_file import geometry_mismatch, read_header
 from nnmtl.cohort.raw_dataset import channel_files
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import CENTERS, read_json
@@ -40,7 +41,8 @@ def find_images(folder: Path, dataset_json: Mapping[str, Any]) -> dict[str, list
     """Case id → its channel files.
 
     Raises:
-        NnmtlError: unless there is a case, every case has every channel, and no file is left over.
+        NnmtlError: unless there is a case, every case has every channel on one grid, every header
+            can be read, and no file is left over.
     """
     ending = dataset_json["file_ending"]
     if not folder.is_dir():
@@ -54,6 +56,8 @@ def find_images(folder: Path, dataset_json: Mapping[str, Any]) -> dict[str, list
             f"{others[0] if others else 'none'}. Rename the files, or name another folder."
         )
     _check_channels(folder, cases, dataset_json["channel_names"])
+    for channels in cases.values():
+        _check_grid([channels[number] for number in sorted(channels)])
     return {
         case_id: [str(channels[number]) for number in sorted(channels)]
         for case_id, channels in cases.items()
@@ -86,4 +90,15 @@ def _check_channels(
                 f"-i {folder}: expected the channels 0 to {len(names) - 1} of case {case_id!r} "
                 f"({', '.join(names.values())}), found {', '.join(map(str, sorted(channels)))}. "
                 "A channel that was not acquired must be an image of zeros."
+            )
+
+
+def _check_grid(paths: Sequence[Path]) -> None:
+    first, *others = ((path, read_header(path)) for path in paths)
+    for path, header in others:
+        difference = geometry_mismatch(first[1], header)
+        if difference:
+            raise NnmtlError(
+                f"{first[0]} and {path.name}: expected all channels of a case on one grid, but "
+                f"{difference}. Resample one onto the other."
             )

@@ -47,5 +47,12 @@ def test_the_line_tells_losses_scores_and_the_time_left(history):
     assert line.endswith("validation: dice 0.800, ER auc 0.750")
 
 
+def test_epochs_before_the_heads_do_not_count_for_the_time_left(history):
+    history.rows = [row(0, 10.0) | {"train": {"segmentation": -0.5}}]
+    assert "left over 0.7 min" in history.line(num_epochs=5)
+    history.rows.append(row(1, 60.0))
+    assert "left 3.0 min" in history.line(num_epochs=5)
+
+
 def test_a_task_that_started_late_is_averaged_over_its_own_iterations():
     assert mean_losses([{"seg": 1.0}, {"seg": 3.0, "ER": 5.0}]) == {"seg": 2.0, "ER": 5.0}

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 
 from nnmtl.cohort.biomarker import BinaryBiomarker, CategoricalBiomarker, ContinuousBiomarker
@@ -43,7 +44,8 @@ def images(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     for channel in (0, 1):
-        (folder / f"case_{channel:04d}.nii.gz").touch()
+        image = SimpleITK.Image(4, 4, 4, SimpleITK.sitkUInt8)
+        SimpleITK.WriteImage(image, str(folder / f"case_{channel:04d}.nii.gz"))
     return folder
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import SimpleITK
 import torch
 
 from nnmtl.cli.arguments import check_device
@@ -10,6 +11,10 @@ from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.prediction_input import CHECKPOINT, check_center, find_folds, find_images
 
 DATASET_JSON = {"file_ending": ".nii.gz", "channel_names": {"0": "pre", "1": "post"}}
+
+
+def write(path, size=(4, 4, 4)):
+    SimpleITK.WriteImage(SimpleITK.Image(*size, SimpleITK.sitkUInt8), str(path))
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def images(tmp_path):
     folder.mkdir()
     for case in ("case_1", "case_2"):
         for channel in (0, 1):
-            (folder / f"{case}_{channel:04d}.nii.gz").touch()
+            write(folder / f"{case}_{channel:04d}.nii.gz")
     return folder
 
 
@@ -63,6 +68,18 @@ def test_every_case_is_found_with_its_channels_in_order(images):
     found = find_images(images, DATASET_JSON)
     assert list(found) == ["case_1", "case_2"]
     assert [path.rpartition("_")[2] for path in found["case_1"]] == ["0000.nii.gz", "0001.nii.gz"]
+
+
+def test_an_image_that_cannot_be_read_is_named_before_anything_starts(images):
+    (images / "case_2_0001.nii.gz").write_bytes(b"not an image")
+    with pytest.raises(NnmtlError, match=r"case_2_0001.nii.gz: expected a readable"):
+        find_images(images, DATASET_JSON)
+
+
+def test_channels_on_different_grids_are_refused(images):
+    write(images / "case_1_0001.nii.gz", size=(4, 4, 5))
+    with pytest.raises(NnmtlError, match=r"case_1_0000.nii.gz and case_1_0001.nii.gz: .* size is"):
+        find_images(images, DATASET_JSON)
 
 
 def test_an_images_folder_that_does_not_exist_is_refused(tmp_path):
