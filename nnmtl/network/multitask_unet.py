@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnmtl.network.masking import keep_only
 from nnmtl.network.output import MultiTaskOutput
 from nnmtl.network.tower import BiomarkerTower, shell_numbers
 from nnmtl.planning.architecture import ArchitecturePlan, RegionPlan
@@ -30,10 +31,13 @@ class MultiTaskUNet(nn.Module):
         decoder: nn.Module,
         tower: BiomarkerTower,
         plan: ArchitecturePlan,
+        head_encoder: nn.Module | None = None,
     ) -> None:
+        """Takes the parts; with a `head_encoder` the heads read it instead of the encoder."""
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.head_encoder = head_encoder
         self.tower = tower
         self.plan = plan
         self.regions = [_region(region) for region in plan.regions]
@@ -74,13 +78,24 @@ class MultiTaskUNet(nn.Module):
             return segmentation
         used = self._tumor_mask(segmentation, mask, mask_given)
         with torch.no_grad():
-            weights, statistics = self._measure(x, used, spacing_mm or self.plan.spacing_mm)
+            seen, weights, statistics = self._measure(x, used, spacing_mm or self.plan.spacing_mm)
         if covariates is not None:
             statistics = torch.cat([statistics, covariates.to(statistics)], dim=1)
+        stages = self._head_stages(skips, seen, encoder_gradient)
         with torch.autocast(x.device.type, enabled=False):
-            damped = [_damp(stage, encoder_gradient) for stage in skips]
-            biomarkers, measured = self.tower(damped, weights, statistics)
+            biomarkers, measured = self.tower(stages, weights, statistics)
         return MultiTaskOutput(segmentation, biomarkers, measured)
+
+    def _head_stages(
+        self, skips: list[Tensor], seen: Tensor, encoder_gradient: float
+    ) -> list[Tensor]:
+        """The encoder stages that the heads read."""
+        if self.head_encoder is not None:
+            stages: list[Tensor] = self.head_encoder(seen)
+            return stages
+        if self.plan.region_masking == "input":
+            skips = self.encoder(seen)
+        return [_damp(stage, encoder_gradient) for stage in skips]
 
     def _tumor_mask(
         self, segmentation: Tensor | list[Tensor], mask: Tensor | None, given: Tensor | None
@@ -98,8 +113,8 @@ class MultiTaskUNet(nn.Module):
 
     def _measure(
         self, x: Tensor, mask: Tensor, spacing_mm: tuple[float, ...]
-    ) -> tuple[Tensor, Tensor]:
-        """Region weights (B, R, *spatial) and raw statistics (B, F) without covariates."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the heads may see of x, region weights (B, R, *spatial), raw statistics (B, F)."""
         image = x.float()
         lesions = [largest_lesion(one) for one in mask.cpu().numpy()]
         distances = [signed_distance_mm(lesion, spacing_mm) for lesion in lesions]
@@ -112,16 +127,19 @@ class MultiTaskUNet(nn.Module):
         weights = region_weights(
             distance, self.regions, body=body, softness_mm=self.plan.softness_mm
         )
-        parts = []
+        inside, parts = distance < 0, []
+        if self.plan.region_masking == "input":
+            allowed = (weights[:, self.shells] > 0.5).any(1)
+            image, inside = keep_only(image, allowed), inside & allowed
         if self.tower.intensity is not None and self.tower.detail is not None:
             reference = reference_weights(distance, body=body, reference_mm=REFERENCE_MM)
             shells = weights[:, self.shells]
             parts.append(self.tower.intensity(image, shells, reference))
-            parts.append(self.tower.detail(image, shells, distance < 0, spacing_mm))
+            parts.append(self.tower.detail(image, shells, inside, spacing_mm))
         if "log_volume" in self.plan.descriptors:
             parts.append(_log_volume(distance, spacing_mm))
         statistics = torch.cat(parts, dim=1) if parts else image.new_zeros(len(image), 0)
-        return weights, statistics
+        return image, weights, statistics
 
 
 def _damp(features: Tensor, factor: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 import pydoc
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from torch import nn
@@ -34,7 +35,13 @@ class PlannedMultiTaskUNet(MultiTaskUNet):
             stage_channels=_stage_channels(unet.encoder.output_channels),
             input_channels=input_channels,
         )
-        super().__init__(encoder=unet.encoder, decoder=unet.decoder, tower=tower, plan=plan)
+        super().__init__(
+            encoder=unet.encoder,
+            decoder=unet.decoder,
+            tower=tower,
+            plan=plan,
+            head_encoder=None if plan.shared_encoder else deepcopy(unet.encoder),
+        )
         self._initialize_unet = type(unet).initialize
         self._tower_modules = set(self.tower.modules())
 

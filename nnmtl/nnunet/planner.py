@@ -36,6 +36,7 @@ from nnmtl.planning.architecture import (
 )
 from nnmtl.planning.preset import Preset, load_preset, plans_name
 from nnmtl.planning.rules import (
+    VIEW_MM,
     planned_epochs,
     roi_size_voxels,
     shrink_patch,
@@ -201,7 +202,7 @@ def _region_of_interest(
     max_voxels: int,
 ) -> tuple[tuple[int, ...], str]:
     divisor = total_stride(strides)
-    peritumoral_mm = max((region.outer_mm for region in regions if region.outer_mm), default=0.0)
+    peritumoral_mm = max(VIEW_MM, *(region.outer_mm or 0.0 for region in regions))
     extent = extent_p95_mm[-len(spacing) :]
     wanted = roi_size_voxels(
         extent,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from nnmtl.errors import NnmtlError
 
 Attention = Literal["multi_scale", "single_scale", "none"]
+RegionMasking = Literal["pool", "input"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,9 @@ class ArchitecturePlan:
         tumor_labels: labels whose union is the tumor.
         regions: shells from which features are pooled.
         taps: encoder stages (0 = full resolution) that are pooled.
+        region_masking: "pool" pools features of the whole view in the regions, as published;
+            "input" blanks the image outside the regions before the heads' encoder sees it.
+        shared_encoder: whether the heads read the segmentation's encoder or have one of their own.
         attention: spatial attention fused over the taps, on the deepest tap only, or none.
         intensity: whether statistics of the input intensities feed the heads.
         descriptors: scalar descriptors of the tumor that feed the heads.
@@ -60,6 +64,8 @@ class ArchitecturePlan:
     tumor_labels: tuple[int, ...]
     regions: tuple[RegionPlan, ...]
     taps: tuple[int, ...]
+    region_masking: RegionMasking
+    shared_encoder: bool
     attention: Attention
     intensity: bool
     descriptors: tuple[str, ...]

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+# In view around the tumor also where no region reaches as far: intensities are relative to tissue.
+VIEW_MM = 10.0
 ROI_MARGIN_MM = 3.0  # tolerance for a predicted tumor center that is off
 
 

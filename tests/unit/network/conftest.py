@@ -18,6 +18,8 @@ PLAN = ArchitecturePlan(
         RegionPlan(name="context", inner_mm=None, outer_mm=None),
     ),
     taps=(0, 1),
+    region_masking="pool",
+    shared_encoder=True,
     attention="multi_scale",
     intensity=True,
     descriptors=("log_volume",),

@@ -27,6 +27,8 @@ PLAN = ArchitecturePlan(
         RegionPlan(name="context", inner_mm=None, outer_mm=None),
     ),
     taps=(0, 1),
+    region_masking="pool",
+    shared_encoder=True,
     attention="multi_scale",
     intensity=True,
     descriptors=("log_volume",),
@@ -252,3 +254,38 @@ def test_nnunets_initialization_leaves_the_tower_alone():
     for name, value in model.tower.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(next(model.encoder.parameters()), first)
+
+
+def answers_of(model, x):
+    options = {"mask": ball(), "covariates": torch.zeros(2, 1)}
+    with torch.no_grad():
+        return model(x, with_biomarkers=True, **options)
+
+
+@pytest.mark.parametrize("shared_encoder", [True, False])
+def test_masking_at_the_input_hides_everything_outside_the_regions(shared_encoder):
+    core = (PLAN.regions[0],)
+    strict = dataclasses.replace(
+        PLAN, regions=core, region_masking="input", shared_encoder=shared_encoder
+    )
+    pooled = dataclasses.replace(strict, region_masking="pool")
+    x = image()
+    other = torch.where(ball()[:, None], x, x + 40 * torch.rand(x.shape))
+    for plan, hidden in ((strict, True), (pooled, False)):
+        model = awaken(network(plan=plan))
+        answers = [answers_of(model, each).biomarkers["ER"] for each in (x, other)]
+        assert torch.equal(*answers) == hidden
+
+
+def test_masking_at_the_input_leaves_the_segmentation_alone():
+    strict = dataclasses.replace(PLAN, regions=PLAN.regions[:1], region_masking="input")
+    model = network(plan=strict)
+    with torch.no_grad():
+        assert torch.equal(answers_of(model, image()).segmentation, model(image()))
+
+
+def test_an_encoder_of_their_own_is_trained_by_the_heads_alone():
+    model = awaken(network(plan=dataclasses.replace(PLAN, shared_encoder=False)))
+    sum(value.sum() for value in biomarkers(model).biomarkers.values()).backward()
+    assert all(parameter.grad is None for parameter in model.encoder.parameters())
+    assert any(parameter.grad.abs().sum() > 0 for parameter in model.head_encoder.parameters())

@@ -27,6 +27,8 @@ def tower():
         tumor_labels=(1,),
         regions=(RegionPlan(name="core", inner_mm=None, outer_mm=0.0),),
         taps=(0,),
+        region_masking="pool",
+        shared_encoder=True,
         attention="single_scale",
         intensity=False,
         descriptors=("log_volume",),

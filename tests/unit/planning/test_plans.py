@@ -22,6 +22,8 @@ ARCHITECTURE = ArchitecturePlan(
         RegionPlan(name="rim", inner_mm=-2.5, outer_mm=0.0),
     ),
     taps=(0, 1),
+    region_masking="pool",
+    shared_encoder=True,
     attention="multi_scale",
     intensity=True,
     descriptors=("log_volume",),

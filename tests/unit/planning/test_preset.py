@@ -72,3 +72,33 @@ def test_a_preset_with_another_key_is_refused(monkeypatch, tmp_path):
 def test_the_default_preset_gives_the_short_name_of_the_plans():
     assert plans_name(DEFAULT_PRESET) == "nnMTLPlans"
     assert plans_name("tiny_cpu") == "nnMTLPlans_tiny_cpu"
+
+
+CHANGES = sorted(set(preset_names()) - {"spatial_mtl", "tiny_cpu"})
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_ablation_changes_the_architecture_and_nothing_else(name):
+    ablation, full = load_preset(name), load_preset("spatial_mtl")
+    assert ablation.training == full.training
+    assert ablation.unet == full.unet
+    assert ablation.architecture != full.architecture
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_ablation_can_be_added_to_the_laptops_preset(name):
+    added, laptop = load_preset(f"tiny_cpu+{name}"), load_preset("tiny_cpu")
+    assert added.training == laptop.training
+    changed = {
+        key for key, value in added.architecture.items() if laptop.architecture[key] != value
+    }
+    full = load_preset("spatial_mtl").architecture
+    assert changed == {
+        key for key, value in load_preset(name).architecture.items() if full.get(key) != value
+    }
+    assert plans_name(added.name) == f"nnMTLPlans_tiny_cpu+{name}"
+
+
+def test_a_complete_preset_cannot_be_added_to_another():
+    with pytest.raises(NnmtlError, match=r"after '\+' .* 'spatial_mtl' is complete"):
+        load_preset("tiny_cpu+spatial_mtl")
