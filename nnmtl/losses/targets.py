@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnmtl.cohort.targets import ClassTarget, TargetTable
-from nnmtl.losses.biomarker import masked_binary_loss, masked_class_loss, masked_interval_loss
+from nnmtl.losses.biomarker import (
+    masked_binary_loss,
+    masked_class_loss,
+    masked_interval_loss,
+    masked_ordinal_loss,
+)
 from nnmtl.losses.joint import prior_entropy
 from nnmtl.planning.architecture import HeadPlan
 
@@ -99,6 +104,9 @@ def biomarker_losses(
         elif head.kind == "categorical":
             loss = masked_class_loss(output, target.possible, target.observed, smoothing=smoothing)
             losses[head.name] = loss / prior_entropy(head.num_outputs)
+        elif head.kind == "ordinal":
+            loss = masked_ordinal_loss(output, target.possible, target.observed)
+            losses[head.name] = loss / prior_entropy(2)
         else:
             center, scale = scaling[head.name]
             lower, upper = (target.lower - center) / scale, (target.upper - center) / scale

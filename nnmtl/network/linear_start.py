@@ -77,14 +77,19 @@ def _fit(
     if head.kind == "continuous":
         ridge, trust = _fit_ridge(scalars, values, folds, pooled)
         return (ridge.coef_ * trust)[None], np.array([ridge.intercept_])
-    num_classes = max(2, head.num_outputs)
+    num_classes = max(2, head.num_answers)
     classes = values.astype(int)
     present = [np.unique(classes[train]) for train, _ in folds]
     if np.bincount(classes, minlength=num_classes).min() < FEWEST_PER_CLASS or any(
         len(found) < num_classes for found in present
     ):
         return None
-    return _fit_classes(scalars, np.eye(num_classes)[classes], folds, pooled)
+    if head.kind != "ordinal":
+        return _fit_classes(scalars, np.eye(num_classes)[classes], folds, pooled)
+    # One question per step between the categories: is the case above it?
+    above = [np.eye(2)[(classes > step).astype(int)] for step in range(head.num_outputs)]
+    steps = [_fit_classes(scalars, membership, folds, pooled) for membership in above]
+    return np.vstack([weight for weight, _ in steps]), np.concatenate([bias for _, bias in steps])
 
 
 def _fit_classes(

@@ -10,6 +10,7 @@ from torch import Tensor
 from nnmtl.cohort.targets import ClassTarget, Target
 from nnmtl.evaluation.discrimination import auc
 from nnmtl.losses.targets import from_head_scale
+from nnmtl.network.answers import head_answers
 from nnmtl.network.heads import BiomarkerHead
 from nnmtl.nnunet.head_training import HeadTraining
 from nnmtl.nnunet.precision import autocast_for
@@ -28,7 +29,10 @@ class HeadMonitor:
     def __init__(self, training: HeadTraining, loader: RoiLoader) -> None:
         self.training = training
         self.loader = loader
-        self.cases = sorted(str(case) for case in loader.indices)[:CASES]
+        cases = sorted(str(case) for case in loader.indices)
+        # Spread over the sorted names, in which a center's cases often stand together.
+        chosen = np.linspace(0, len(cases) - 1, min(len(cases), CASES)).round().astype(int)
+        self.cases = [cases[number] for number in chosen]
         self.outputs: dict[str, list[Tensor]] = {}
 
     def add(self, biomarkers: dict[str, Tensor]) -> None:
@@ -86,11 +90,7 @@ class HeadMonitor:
 
 
 def _spread(output: Tensor, head: HeadPlan) -> float:
-    if head.kind == "binary":
-        return float(torch.sigmoid(output[:, 0]).std())
-    if head.kind == "categorical":
-        return float(torch.softmax(output, 1).std(0).max())
-    return float(output[:, 0].std())
+    return float(head_answers(output, head.kind).std(0).max())
 
 
 def _score(
@@ -102,7 +102,8 @@ def _score(
         classes = target.possible.argmax(1)[known]
         if head.kind == "binary":
             return {"auc": float(auc(output[known, 0], classes == 1)), "n": int(known.sum())}
-        areas = [auc(output[known, k], classes == k) for k in range(head.num_outputs)]
+        answers = head_answers(torch.from_numpy(output), head.kind).numpy()
+        areas = [auc(answers[known, k], classes == k) for k in range(head.num_answers)]
         return {"auc": float(np.nanmean(areas)), "n": int(known.sum())}
     value = output[:, 0].astype(np.float64) * float(module.scale) + float(module.center)
     error = np.abs(from_head_scale(value, head) - (target.lower + target.upper) / 2)[known]

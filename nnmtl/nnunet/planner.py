@@ -265,12 +265,16 @@ def _head(biomarker: Biomarker) -> HeadPlan:
             f"dataset.json: the biomarker {biomarker.name!r} has a name that torch keeps for "
             "itself, so no head can carry it; rename it there and in targets.csv."
         )
-    num_outputs = len(biomarker.categories) if isinstance(biomarker, CategoricalBiomarker) else 1
+    if isinstance(biomarker, CategoricalBiomarker):
+        count = len(biomarker.categories)
+        if biomarker.ordered:
+            return HeadPlan(name=biomarker.name, kind="ordinal", num_outputs=count - 1)
+        return HeadPlan(name=biomarker.name, kind="categorical", num_outputs=count)
     # A percentage is bounded and skewed: its logit is neither.
     limits = None
     if isinstance(biomarker, ContinuousBiomarker) and biomarker.unit == "%":
         limits = biomarker.range
-    return HeadPlan(name=biomarker.name, kind=biomarker.kind, num_outputs=num_outputs, range=limits)
+    return HeadPlan(name=biomarker.name, kind=biomarker.kind, num_outputs=1, range=limits)
 
 
 def _apply_unet_overrides(configuration: dict[str, Any], unet: dict[str, Any]) -> None:

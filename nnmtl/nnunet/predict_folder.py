@@ -240,7 +240,7 @@ def _case(
 
 def _biomarker(folds: list[dict[str, Any]], biomarker: Biomarker, head: Any) -> BiomarkerPrediction:
     if not folds:
-        return BiomarkerPrediction(answer=(np.nan,) * head.num_outputs)
+        return BiomarkerPrediction(answer=(np.nan,) * head.num_answers)
     values = np.array([fold[biomarker.name] for fold in folds], dtype=float)
     if head.kind == "continuous":
         values = from_head_scale(values, head)

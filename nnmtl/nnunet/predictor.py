@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnmtl.inference.roi import roi_box, roi_center
+from nnmtl.network.answers import head_answers
 from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.planning.training import TrainingPlan, parse_training
@@ -173,13 +174,9 @@ class nnMTLPredictor(nnUNetPredictor):
         for head in self.multitask.plan.heads:
             values = output.biomarkers[head.name].float()
             module = self.multitask.tower.heads[head.name]
-            if head.kind == "binary":
-                values = torch.sigmoid(values)
-            elif head.kind == "categorical":
-                values = torch.softmax(values, 1)
-            else:
+            if head.kind == "continuous":
                 values = values * module.scale + module.center
-            answers[head.name] = values.mean(0).double().cpu().numpy()
+            answers[head.name] = head_answers(values, head.kind).mean(0).double().cpu().numpy()
         return answers
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from nnmtl.errors import NnmtlError
 
+HeadKind = Literal["binary", "categorical", "ordinal", "continuous"]
 Attention = Literal["multi_scale", "single_scale", "none"]
 RegionMasking = Literal["pool", "input"]
 
@@ -25,16 +26,21 @@ class HeadPlan:
 
     Attributes:
         name: the biomarker.
-        kind: its kind.
-        num_outputs: 1 (binary, continuous) or the number of categories.
+        kind: its kind; an ordinal one is a categorical biomarker with ordered categories.
+        num_outputs: 1 (binary, continuous), the number of categories, or of steps between them.
         range: lowest and highest value of a continuous biomarker on which the head works on the
             logit scale, so that no prediction leaves it; None for the plain scale.
     """
 
     name: str
-    kind: Literal["binary", "categorical", "continuous"]
+    kind: HeadKind
     num_outputs: int
     range: tuple[float, float] | None = None
+
+    @property
+    def num_answers(self) -> int:
+        """How many numbers answer for a case: the value, the probability, or one per category."""
+        return self.num_outputs + (self.kind == "ordinal")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,6 +103,9 @@ def test_a_head_that_knows_nothing_has_a_loss_of_one():
     assert found["ER"].item() == pytest.approx(1)
     assert found["HER2_3"].item() == pytest.approx(1)
     assert found["Ki67"].item() == pytest.approx(1, rel=0.05)
+    steps = HeadPlan(name="HER2_3", kind="ordinal", num_outputs=2)
+    ordinal = losses({"HER2_3": torch.zeros(count, 2)}, table, names, (steps,))
+    assert ordinal["HER2_3"].item() == pytest.approx(1)
 
 
 def test_a_case_without_target_changes_no_loss():

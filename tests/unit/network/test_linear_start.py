@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
+from nnmtl.network.answers import head_answers
 from nnmtl.network.linear_start import (
     FEWEST_PATIENTS,
     FOLDS,
@@ -14,6 +15,7 @@ from nnmtl.network.linear_start import (
     WEAK_PRIOR,
     start_linear_heads,
 )
+from nnmtl.planning.architecture import HeadPlan
 
 NUM = 80
 PATIENTS = [f"p{case // 2}" for case in range(NUM)]  # two cases each
@@ -135,3 +137,14 @@ def test_pooled_features_are_trusted_as_far_as_they_help(make_tower, values, pla
     pooled = weight[tower.num_statistics : measured.shape[1]].sum()
     share = float(pooled / weight.sum())
     assert share > 0.9 if is_pooled else share < 0.5
+
+
+def test_an_ordinal_head_is_fitted_step_by_step(make_tower, statistics, values):
+    head = HeadPlan(name="HER2_3", kind="ordinal", num_outputs=2)
+    tower = make_tower(intensity=False, taps=(), attention="none", heads=(head,))
+    start_linear_heads(tower, statistics, {"HER2_3": values["HER2_3"]}, [head], PATIENTS)
+    steps = predict(tower, "HER2_3", statistics)
+    for step in range(2):
+        assert roc_auc_score(values["HER2_3"] > step, steps[:, step]) > 0.95
+    classes = head_answers(steps, "ordinal").argmax(1).numpy()
+    assert (classes == values["HER2_3"]).mean() > 0.8

@@ -101,12 +101,19 @@ def test_a_region_of_interest_over_its_budget_is_reduced_and_the_reason_says_so(
 
 def test_every_kind_of_biomarker_gets_its_head():
     heads = planned()["architecture"]["arch_kwargs"]["multitask"]["heads"]
-    assert [(head["name"], head["num_outputs"], head["range"]) for head in heads] == [
-        ("ER", 1, None),
-        ("HER2_3", 3, None),
-        ("Ki67", 1, [0, 100]),
-        ("size", 1, None),
+    assert [tuple(head.values()) for head in heads] == [
+        ("ER", "binary", 1, None),
+        ("HER2_3", "ordinal", 2, None),
+        ("Ki67", "continuous", 1, [0, 100]),
+        ("size", "continuous", 1, None),
     ]
+
+
+def test_categories_without_an_order_get_an_output_each():
+    biomarker = CategoricalBiomarker(name="histology", categories=("a", "b", "c"))
+    declaration = Declaration(tumor_labels=(1,), biomarkers=(biomarker,))
+    (head,) = planned(declaration=declaration)["architecture"]["arch_kwargs"]["multitask"]["heads"]
+    assert (head["kind"], head["num_outputs"]) == ("categorical", 3)
 
 
 @pytest.mark.parametrize("name", ["type", "values", "training"])
