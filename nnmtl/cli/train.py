@@ -28,6 +28,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--c", dest="continue_training", action="store_true", help="continue an interrupted run"
     )
+    parser.add_argument(
+        "-pretrained_weights",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="start with the encoder of this checkpoint of nnU-Net, nnMTL or nnssl",
+    )
     add_device(parser)
     return parser
 
@@ -49,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         iterations=arguments.iterations,
         device=arguments.device,
         continue_training=arguments.continue_training,
+        pretrained_weights=arguments.pretrained_weights,
     )
     folder = train(settings, after_epoch=draw_curves)
     print(f"{folder}\nnext: nnMTL_predict -i IMAGES -o OUT -m {folder.parent}")

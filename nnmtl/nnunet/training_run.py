@@ -17,6 +17,7 @@ from nnmtl.nnunet.folders import preprocessed_folder, results_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.safe_loading import check_plans
 from nnmtl.nnunet.trainer import nnMTLTrainer
+from nnmtl.nnunet.warm_start import warm_start, weights_hash
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class RunSettings:
         iterations: per epoch, instead of the planned number.
         device: cpu, cuda or mps.
         continue_training: goes on from the last checkpoint.
+        pretrained_weights: checkpoint whose encoder a new run starts from.
     """
 
     dataset: str
@@ -48,6 +50,7 @@ class RunSettings:
     iterations: int | None
     device: str
     continue_training: bool
+    pretrained_weights: Path | None = None
 
 
 def train(
@@ -71,7 +74,8 @@ def train(
         f"nnMTLTrainer__{plans['plans_name']}__{settings.configuration}"
     )
     folder = model / f"fold_{settings.fold}"
-    checkpoint = _checkpoint(folder, settings, plans)
+    fingerprint = _fingerprint(settings, plans)
+    checkpoint = _checkpoint(folder, settings, fingerprint)
     # The heads' loaders and the order of random draws are repeatable only in one process.
     if settings.device == "cpu":
         os.environ.setdefault("nnUNet_n_proc_DA", "0")
@@ -85,9 +89,11 @@ def train(
     if not trainer.heads:  # then the schedule is nnU-Net's, unless told otherwise
         trainer.num_epochs = settings.epochs or trainer.num_epochs
         trainer.num_iterations_per_epoch = settings.iterations or trainer.num_iterations_per_epoch
-    write_json(_fingerprint(settings, plans), folder / SETTINGS)
     trainer.after_epoch = lambda: after_epoch(folder)
     trainer.initialize()
+    if checkpoint is None and settings.pretrained_weights is not None:
+        warm_start(trainer, settings.pretrained_weights)
+    write_json(fingerprint, folder / SETTINGS)  # only now: a refused start leaves no run behind
     _write_centers(preprocessed_folder(settings.dataset), model)
     if checkpoint is not None:
         trainer.load_checkpoint(str(checkpoint))
@@ -142,15 +148,15 @@ def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]
     return plans, read_json(preprocessed / "dataset.json")
 
 
-def _checkpoint(folder: Path, settings: RunSettings, plans: dict[str, Any]) -> Path | None:
+def _checkpoint(folder: Path, settings: RunSettings, fingerprint: dict[str, Any]) -> Path | None:
     """The checkpoint to go on from; refuses to overwrite or to mix runs."""
     previous = folder / SETTINGS
     if not previous.is_file():
         return None
-    if read_json(previous) != _fingerprint(settings, plans):
+    if read_json(previous) != fingerprint:
         raise NnmtlError(
-            f"{folder}: holds a run with other plans, epochs or seed than asked for now. "
-            "Ask for the former settings, or move the folder away."
+            f"{folder}: holds a run with other plans, epochs or seed, or other pretrained weights, "
+            "than asked for now. Ask for the former settings, or move the folder away."
         )
     final = folder / CHECKPOINT
     if final.is_file():
@@ -176,8 +182,11 @@ def _has_validation(folder: Path) -> bool:
 def _fingerprint(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two calls to be the same run."""
     configuration = plans["configurations"][settings.configuration]
-    return {
+    fingerprint = {
         "seed": settings.seed,
         "plans_name": plans["plans_name"],
         "configuration": configuration,
     }
+    if settings.pretrained_weights is not None:
+        fingerprint["pretrained_weights_sha256"] = weights_hash(settings.pretrained_weights)
+    return fingerprint
