@@ -84,7 +84,7 @@ def categorical_metrics(joined: JoinedClass, patient_ids: Sequence[str]) -> tupl
 
 
 def continuous_metrics(joined: JoinedNumber, patient_ids: Sequence[str]) -> tuple[Metric, ...]:
-    """Absolute error, skill against the training median, correlations of exact values."""
+    """Absolute error, skill against the training median, correlations, AUC at each cutoff."""
     values, lower, upper = joined.scores[:, 0], joined.lower, joined.upper
     resamples = resample_patients(patient_ids)
     # Of an interval the distance is known, but no value to correlate with.
@@ -127,6 +127,29 @@ def continuous_metrics(joined: JoinedNumber, patient_ids: Sequence[str]) -> tupl
             )
             for name, correlation in (("pearson", pearson), ("spearman", spearman))
         ),
+        *(
+            _auc_at(cutoff, values, lower, upper, patient_ids)
+            for cutoff in joined.biomarker.cutoffs
+        ),
+    )
+
+
+def _auc_at(
+    cutoff: float,
+    values: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    patient_ids: Sequence[str],
+) -> Metric:
+    """How well the value tells cases at or above a cutoff from those below."""
+    known = ((lower >= cutoff) | (upper < cutoff)) & ~np.isnan(values)
+    positive = lower[known] >= cutoff
+    patients = [patient for patient, is_known in zip(patient_ids, known, strict=True) if is_known]
+    return measure(
+        f"auc_at_{cutoff:g}",
+        partial(auc, values[known], positive),
+        resample_patients(patients, strata=positive.tolist()),
+        n_events=int(positive.sum()),
     )
 
 

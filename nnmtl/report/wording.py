@@ -37,6 +37,8 @@ def metric_name(metric: Metric) -> str:
     """The metric in words; a class's AUC is against the rest."""
     if metric.name in _NAMES:
         return _NAMES[metric.name]
+    if metric.name.startswith("auc_at_"):
+        return f"AUC of being at least {metric.name.removeprefix('auc_at_')}"
     return f"AUC, {metric.name.removeprefix('auc_')} against the rest"
 
 

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
+from nnmtl.cohort.biomarker import ContinuousBiomarker
+from nnmtl.evaluation.join import JoinedNumber
 from nnmtl.evaluation.regression import mean_absolute_error, pearson, skill, spearman
+from nnmtl.evaluation.task_metrics import continuous_metrics
 from nnmtl.evaluation.weighted import median
+from nnmtl.report.wording import metric_name
 
 
 def pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,3 +62,24 @@ def test_the_weighted_median_is_that_of_the_resample() -> None:
     weights = np.stack([np.bincount(row, minlength=40) for row in rows]).astype(float)
     np.testing.assert_allclose(median(values, weights), np.median(values[rows], axis=1))
     assert median(np.array([1.0, 2.0])) == 1.5
+
+
+def test_the_auc_at_a_cutoff_leaves_out_intervals_that_straddle_it() -> None:
+    biomarker = ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(20,))
+    values = np.array([5.0, 30.0, 25.0, 60.0, 10.0])
+    lower = np.array([10.0, 15.0, 10.0, 40.0, 20.0])
+    upper = np.array([10.0, 25.0, 15.0, 40.0, 30.0])
+    nothing = np.full(5, np.nan)
+    joined = JoinedNumber(
+        biomarker=biomarker,
+        scores=values[:, None],
+        lower=lower,
+        upper=upper,
+        training_median=20.0,
+        bayes=nothing,
+    )
+    found = {metric.name: metric for metric in continuous_metrics(joined, list("abcde"))}
+    metric = found["auc_at_20"]
+    expected = roc_auc_score([False, False, True, True], values[[0, 2, 3, 4]])
+    assert (metric.value, metric.n, metric.n_events) == (expected, 4, 2)
+    assert metric_name(metric) == "AUC of being at least 20"
