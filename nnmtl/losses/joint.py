@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from nnmtl.errors import NnmtlError
@@ -33,6 +34,20 @@ def joint_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Te
     for term in terms[1:]:
         total = total + term
     return total
+
+
+def learned_weight(loss: Tensor, log_variance: Tensor) -> Tensor:
+    """A loss weighted by the task's learned uncertainty: exp(-s) loss + s / 2.
+
+    Source: Kendall, Gal and Cipolla, CVPR 2018. The segmentation keeps its weight: only relative
+    weights matter. `s` stays within 3, so that no task vanishes.
+
+    Args:
+        loss: Scalar.
+        log_variance: Scalar s.
+    """
+    bounded = log_variance.clamp(-3, 3)
+    return torch.exp(-bounded) * loss + bounded / 2
 
 
 def prior_entropy(num_classes: int) -> float:

@@ -12,7 +12,8 @@ class BiomarkerHead(nn.Module):
     regions for this task: their softmax is even at the start.
 
     Buffers: `center` and `scale` standardize a continuous target, `threshold` is a binary one's
-    prevalence and `median` a continuous one's median, all in the training fold.
+    prevalence and `median` a continuous one's median, all in the training fold. `log_variance`
+    weighs the task's loss where weights are learned.
     """
 
     center: Tensor
@@ -31,6 +32,7 @@ class BiomarkerHead(nn.Module):
     ) -> None:
         super().__init__()
         self.region_logits = nn.Parameter(torch.zeros(num_regions))
+        self.log_variance = nn.Parameter(torch.zeros(()))
         self.dropout = nn.Dropout(dropout)
         self.learned = nn.Linear(num_regions * region_features, num_outputs)
         self.linear = nn.Linear(scalars, num_outputs)

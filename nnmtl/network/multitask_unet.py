@@ -32,12 +32,18 @@ class MultiTaskUNet(nn.Module):
         tower: BiomarkerTower,
         plan: ArchitecturePlan,
         head_encoder: nn.Module | None = None,
+        bottleneck: nn.Module | None = None,
     ) -> None:
-        """Takes the parts; with a `head_encoder` the heads read it instead of the encoder."""
+        """Takes the parts.
+
+        With a `head_encoder` the heads read it instead of the encoder; with a `bottleneck` the
+        encoder's deepest stage passes through it.
+        """
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.head_encoder = head_encoder
+        self.bottleneck = bottleneck
         self.tower = tower
         self.plan = plan
         self.regions = [_region(region) for region in plan.regions]
@@ -71,7 +77,7 @@ class MultiTaskUNet(nn.Module):
         Returns:
             Segmentation logits as nnU-Net expects them, or a `MultiTaskOutput`.
         """
-        skips = self.encoder(x)
+        skips = self._encode(x)
         with torch.set_grad_enabled(torch.is_grad_enabled() and train_decoder):
             segmentation = self.decoder(skips)
         if not with_biomarkers:
@@ -86,6 +92,12 @@ class MultiTaskUNet(nn.Module):
             biomarkers, measured = self.tower(stages, weights, statistics)
         return MultiTaskOutput(segmentation, biomarkers, measured)
 
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        skips: list[Tensor] = self.encoder(x)
+        if self.bottleneck is None:
+            return skips
+        return [*skips[:-1], self.bottleneck(skips[-1])]
+
     def _head_stages(
         self, skips: list[Tensor], seen: Tensor, encoder_gradient: float
     ) -> list[Tensor]:
@@ -94,7 +106,7 @@ class MultiTaskUNet(nn.Module):
             stages: list[Tensor] = self.head_encoder(seen)
             return stages
         if self.plan.region_masking == "input":
-            skips = self.encoder(seen)
+            skips = self._encode(seen)
         return [_damp(stage, encoder_gradient) for stage in skips]
 
     def _tumor_mask(

@@ -10,6 +10,7 @@ from nnmtl.network.attention import MultiScaleAttention
 from nnmtl.network.detail import DetailStatistics
 from nnmtl.network.heads import BiomarkerHead
 from nnmtl.network.intensity import IntensityStatistics, RunningStandardizer
+from nnmtl.network.mixing import TokenMixer
 from nnmtl.network.pooling import RegionPooling, resize_weights
 from nnmtl.planning.architecture import ArchitecturePlan
 
@@ -53,6 +54,11 @@ class BiomarkerTower(nn.Module):
         self.stages = nn.ModuleList(
             StageTokens(stage_channels[tap], plan.width) for tap in plan.taps
         )
+        self.mixer = (
+            TokenMixer(num_regions=num_regions, num_stages=len(plan.taps), width=plan.width)
+            if plan.token_mixer
+            else None
+        )
         num_shells = len(shell_numbers(plan))
         self.intensity = IntensityStatistics(input_channels, num_shells) if plan.intensity else None
         self.detail = DetailStatistics(input_channels, num_shells) if plan.intensity else None
@@ -86,7 +92,8 @@ class BiomarkerTower(nn.Module):
         tapped = self._attend([skips[tap].float() for tap in self.taps])
         stages = zip(self.stages, tapped, strict=True)
         answers = [stage(feature, weights) for stage, feature in stages]
-        regions = torch.cat([tokens for tokens, _ in answers], dim=-1)
+        tokens = torch.stack([token for token, _ in answers], dim=2)
+        regions = (tokens if self.mixer is None else self.mixer(tokens)).flatten(2)
         measured = torch.cat([statistics, *(pooled.flatten(1) for _, pooled in answers)], dim=1)
         scalars = self.scalars(measured)
         return {name: head(regions, scalars) for name, head in self.heads.items()}, measured

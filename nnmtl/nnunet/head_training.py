@@ -1,6 +1,6 @@
 """What the trainer does for the heads: batches of regions of interest, losses, monitoring."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,8 +11,13 @@ from torch import Tensor
 
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import ClassTarget, TargetTable
-from nnmtl.losses.joint import joint_loss
-from nnmtl.losses.targets import batch_targets, biomarker_losses, to_head_scale
+from nnmtl.losses.joint import joint_loss, learned_weight
+from nnmtl.losses.targets import (
+    BatchTarget,
+    batch_targets,
+    biomarker_losses,
+    to_head_scale,
+)
 from nnmtl.network.linear_start import start_linear_heads
 from nnmtl.network.output import MultiTaskOutput
 from nnmtl.network.tower import BiomarkerTower
@@ -81,7 +86,14 @@ class HeadTraining:
             self.scaling(),
             smoothing=self.plan.label_smoothing,
         )
-        return joint_loss(losses, self.plan.loss_weights), losses, output, batch
+        weighted = {name: self._weighted(loss, name, targets) for name, loss in losses.items()}
+        return joint_loss(weighted, self.plan.loss_weights), losses, output, batch
+
+    def _weighted(self, loss: Tensor, name: str, targets: Mapping[str, BatchTarget]) -> Tensor:
+        # Of a batch that tells nothing the uncertainty's own term would still be learned from.
+        if self.plan.task_weighting == "fixed" or not targets[name].observed.any():
+            return loss
+        return learned_weight(loss, self.tower.head(name).log_variance)
 
     def predict(
         self, batch: dict[str, Any], masks: Tensor | None, use_mask: Tensor | None

@@ -9,9 +9,10 @@ from torch import nn
 
 from nnmtl.errors import NnmtlError
 from nnmtl.network.multitask_unet import MultiTaskUNet
+from nnmtl.network.self_attention import ConvolutionalSelfAttention
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.nnunet.allowed_names import UNETS
-from nnmtl.planning.architecture import parse_architecture
+from nnmtl.planning.architecture import ArchitecturePlan, parse_architecture
 
 
 class PlannedMultiTaskUNet(MultiTaskUNet):
@@ -41,6 +42,7 @@ class PlannedMultiTaskUNet(MultiTaskUNet):
             tower=tower,
             plan=plan,
             head_encoder=None if plan.shared_encoder else deepcopy(unet.encoder),
+            bottleneck=_bottleneck(plan, channels=int(unet.encoder.output_channels[-1])),
         )
         self._initialize_unet = type(unet).initialize
         self._tower_modules = set(self.tower.modules())
@@ -49,6 +51,12 @@ class PlannedMultiTaskUNet(MultiTaskUNet):
         """nnU-Net applies this to every submodule; the tower keeps its own initialization."""
         if module is not self and module not in self._tower_modules:
             self._initialize_unet(module)
+
+
+def _bottleneck(plan: ArchitecturePlan, *, channels: int) -> nn.Module | None:
+    if not plan.self_attention:
+        return None
+    return ConvolutionalSelfAttention(channels, dimension=len(plan.spacing_mm))
 
 
 def _unet_class(name: str) -> Any:

@@ -56,6 +56,8 @@ class ArchitecturePlan:
             "input" blanks the image outside the regions before the heads' encoder sees it.
         shared_encoder: whether the heads read the segmentation's encoder or have one of their own.
         attention: spatial attention fused over the taps, on the deepest tap only, or none.
+        token_mixer: whether a small Transformer mixes the tokens of regions and taps.
+        self_attention: whether the encoder's deepest stage passes through self-attention.
         intensity: whether statistics of the input intensities feed the heads.
         descriptors: scalar descriptors of the tumor that feed the heads.
         covariates: names of the clinical covariates that feed the heads.
@@ -73,6 +75,8 @@ class ArchitecturePlan:
     region_masking: RegionMasking
     shared_encoder: bool
     attention: Attention
+    token_mixer: bool
+    self_attention: bool
     intensity: bool
     descriptors: tuple[str, ...]
     covariates: tuple[str, ...]

@@ -27,6 +27,7 @@ class TrainingPlan:
         roi_segmentation_weight: weight of the segmentation loss on regions of interest.
         encoder_gradient: factor on the heads' gradient into the encoder.
         loss_weights: task → weight of its loss; segmentation is 1.
+        task_weighting: "fixed" keeps these weights, "uncertainty" also learns a factor per task.
         label_smoothing: of binary and categorical targets.
         ema_decay: decay of the averaged weights per iteration; 0 switches averaging off.
         linear_start: whether the heads' linear part starts from a fit to the training fold.
@@ -49,6 +50,7 @@ class TrainingPlan:
     roi_segmentation_weight: float
     encoder_gradient: float
     loss_weights: dict[str, float]
+    task_weighting: Literal["fixed", "uncertainty"]
     label_smoothing: float
     ema_decay: float
     linear_start: bool

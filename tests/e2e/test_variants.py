@@ -11,6 +11,7 @@ import torch
 
 from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import read_predictions
+from nnmtl.planning.preset import load_preset
 
 pytestmark = pytest.mark.e2e
 
@@ -51,6 +52,27 @@ def test_other_configurations_are_refused(workspace, configuration):
     with pytest.raises(NnmtlError, match=configuration):
         workspace.train(configuration=configuration)
     assert not workspace.results.exists()
+
+
+@pytest.mark.parametrize("preset", ["core_only_input", "no_shared_encoder", "hybrid_transformer"])
+def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_path, preset):
+    added = load_preset(preset)
+
+    def change(plans):
+        configuration = plans["configurations"]["3d_fullres"]
+        configuration["architecture"]["arch_kwargs"]["multitask"].update(added.architecture)
+        weighting = added.training["task_weighting"]
+        configuration["nnmtl"].update(task_weighting=weighting, linear_start=False)
+
+    workspace.change_plans(change)
+    fold = workspace.train()
+    assert all(math.isfinite(loss) for loss in losses(fold))
+    weights = torch.load(fold / "checkpoint_final.pth", weights_only=False)["network_weights"]
+    learned = weights["tower.heads.ER.log_variance"].item() != 0
+    assert learned == (preset == "hybrid_transformer")
+    output = workspace.predict(fold.parent, tmp_path / "out", images=workspace.one_image())
+    (case,) = read_predictions(output).cases
+    assert (case.status == "ok") == (case.tumor_volume_ml > 0)
 
 
 @pytest.fixture

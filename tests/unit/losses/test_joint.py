@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from nnmtl.errors import NnmtlError
-from nnmtl.losses.joint import joint_loss
+from nnmtl.losses.joint import joint_loss, learned_weight
 
 
 def test_total_is_the_weighted_sum_and_its_gradient():
@@ -21,3 +23,22 @@ def test_a_loss_without_weight_is_named():
 def test_no_loss_at_all_is_refused():
     with pytest.raises(NnmtlError, match="at least one loss"):
         joint_loss({}, {"ER": 1.0})
+
+
+def test_a_learned_weight_settles_where_the_loss_says():
+    """The best s for a loss L is ln(2 L): there the two terms' gradients cancel."""
+    log_variance = torch.zeros((), requires_grad=True)
+    optimizer = torch.optim.SGD([log_variance], lr=0.1)
+    for _ in range(500):
+        optimizer.zero_grad()
+        learned_weight(torch.tensor(1.3), log_variance).backward()
+        optimizer.step()
+    assert log_variance.item() == pytest.approx(math.log(2.6), abs=1e-3)
+
+
+def test_a_learned_weight_starts_at_one_and_never_vanishes():
+    loss = torch.tensor(0.7)
+    assert learned_weight(loss, torch.zeros(())).item() == pytest.approx(0.7)
+    assert learned_weight(loss, torch.tensor(50.0)).item() == pytest.approx(
+        0.7 * math.exp(-3) + 1.5
+    )

@@ -30,6 +30,8 @@ PLAN = ArchitecturePlan(
     region_masking="pool",
     shared_encoder=True,
     attention="multi_scale",
+    token_mixer=False,
+    self_attention=False,
     intensity=True,
     descriptors=("log_volume",),
     covariates=("age",),
@@ -289,3 +291,26 @@ def test_an_encoder_of_their_own_is_trained_by_the_heads_alone():
     sum(value.sum() for value in biomarkers(model).biomarkers.values()).backward()
     assert all(parameter.grad is None for parameter in model.encoder.parameters())
     assert any(parameter.grad.abs().sum() > 0 for parameter in model.head_encoder.parameters())
+
+
+HYBRID = dataclasses.replace(PLAN, taps=(0, 1, 2), token_mixer=True, self_attention=True)
+
+
+def test_a_hybrid_starts_as_the_plain_network():
+    plain = network(plan=dataclasses.replace(PLAN, taps=HYBRID.taps))
+    hybrid = network(plan=HYBRID)
+    hybrid.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        expected, found = answers_of(plain, image()), answers_of(hybrid, image())
+    torch.testing.assert_close(found.segmentation, expected.segmentation)
+    torch.testing.assert_close(found.biomarkers, expected.biomarkers)
+
+
+def test_segmentation_and_heads_both_train_the_self_attention():
+    for loss_of in (
+        lambda model: model(image()).square().sum(),
+        lambda model: sum(value.sum() for value in biomarkers(model).biomarkers.values()),
+    ):
+        model = awaken(network(plan=HYBRID))
+        loss_of(model).backward()
+        assert model.bottleneck.factor.grad.abs() > 0

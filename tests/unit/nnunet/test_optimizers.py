@@ -30,6 +30,8 @@ def tower():
         region_masking="pool",
         shared_encoder=True,
         attention="single_scale",
+        token_mixer=False,
+        self_attention=False,
         intensity=False,
         descriptors=("log_volume",),
         covariates=(),

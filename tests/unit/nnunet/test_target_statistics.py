@@ -27,6 +27,8 @@ def tower():
         region_masking="pool",
         shared_encoder=True,
         attention="none",
+        token_mixer=False,
+        self_attention=False,
         intensity=False,
         descriptors=("log_volume",),
         covariates=(),

@@ -74,10 +74,11 @@ def test_the_default_preset_gives_the_short_name_of_the_plans():
     assert plans_name("tiny_cpu") == "nnMTLPlans_tiny_cpu"
 
 
-CHANGES = sorted(set(preset_names()) - {"spatial_mtl", "tiny_cpu"})
+SYSTEMS = {"spatial_mtl", "tiny_cpu", "hybrid_transformer"}
+ABLATIONS = sorted(set(preset_names()) - SYSTEMS)
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", ABLATIONS)
 def test_an_ablation_changes_the_architecture_and_nothing_else(name):
     ablation, full = load_preset(name), load_preset("spatial_mtl")
     assert ablation.training == full.training
@@ -85,7 +86,7 @@ def test_an_ablation_changes_the_architecture_and_nothing_else(name):
     assert ablation.architecture != full.architecture
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", ABLATIONS)
 def test_an_ablation_can_be_added_to_the_laptops_preset(name):
     added, laptop = load_preset(f"tiny_cpu+{name}"), load_preset("tiny_cpu")
     assert added.training == laptop.training

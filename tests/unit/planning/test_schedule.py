@@ -28,6 +28,7 @@ def plan(warmup=0.3, until=0.6):
         roi_segmentation_weight=0.0,
         encoder_gradient=1.0,
         loss_weights={},
+        task_weighting="fixed",
         label_smoothing=0.0,
         ema_decay=0.0,
         linear_start=False,
