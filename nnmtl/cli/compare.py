@@ -34,6 +34,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="to plan, train and compare",
     )
     parser.add_argument(
+        "--baselines",
+        dest="entries",
+        action="extend",
+        nargs="+",
+        type=_baseline,
+        metavar="B",
+        help="classical models in the first preset's folds and masks, such as region_logistic, "
+        "radiomics_svm, clinical_logistic, volume_logistic, region_logistic_true_masks",
+    )
+    parser.add_argument(
         "--predictions",
         dest="entries",
         action="extend",
@@ -110,22 +120,32 @@ def entry() -> None:
     run(main)
 
 
-def _preset(text: str) -> tuple[str, Path | None]:
-    return text, None
+_Entry = tuple[str, str, Path | None]
 
 
-def _predictions(text: str) -> tuple[str, Path | None]:
+def _preset(text: str) -> _Entry:
+    return "preset", text, None
+
+
+def _baseline(text: str) -> _Entry:
+    return "baseline", text, None
+
+
+def _predictions(text: str) -> _Entry:
     name, _, folder = text.partition("=")
     if not name or not folder:
         raise argparse.ArgumentTypeError(f"expected NAME=FOLDER, got {text!r}")
-    return name, Path(folder)
+    return "predictions", name, Path(folder)
 
 
-def _gather(entries: Sequence[tuple[str, Path | None]]) -> "tuple[Named, ...]":
+def _gather(entries: Sequence[_Entry]) -> "tuple[Named, ...]":
     """In the order of the first mention; folders of one name belong together."""
     from nnmtl.experiments.compare import Named
 
-    folders: dict[tuple[str, bool], list[Path]] = {}
-    for name, folder in entries:
-        folders.setdefault((name, folder is None), []).extend([folder] if folder else [])
-    return tuple(Named(name=name, folders=tuple(found)) for (name, _), found in folders.items())
+    folders: dict[tuple[str, str], list[Path]] = {}
+    for kind, name, folder in entries:
+        folders.setdefault((kind, name), []).extend([folder] if folder else [])
+    return tuple(
+        Named(name=name, folders=tuple(found), is_baseline=kind == "baseline")
+        for (kind, name), found in folders.items()
+    )

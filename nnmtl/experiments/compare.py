@@ -17,6 +17,11 @@ from nnmtl.evaluation.raw_dataset import (
     read_raw_dataset,
 )
 from nnmtl.evaluation.results import Split
+from nnmtl.experiments.compare_baselines import (
+    baseline_folder,
+    parse_baseline,
+    run_baselines,
+)
 from nnmtl.experiments.compare_jobs import Job
 from nnmtl.experiments.evaluate_folder import answers_of
 from nnmtl.inference.case_prediction import STATUS_OK, CasePrediction
@@ -33,12 +38,19 @@ class Named:
     """What is compared under one name.
 
     Attributes:
-        name: of the preset, or chosen.
-        folders: of predictions; none for a preset.
+        name: of the preset or the baseline, or chosen.
+        folders: of predictions; none for a preset or a baseline.
+        is_baseline: whether it is fitted for every job of the first preset.
     """
 
     name: str
     folders: tuple[Path, ...] = ()
+    is_baseline: bool = False
+
+    @property
+    def is_preset(self) -> bool:
+        """Whether it is trained."""
+        return not self.folders and not self.is_baseline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +96,7 @@ def list_jobs(settings: CompareSettings) -> list[Job]:
         for seed in settings.seeds
         for fold in settings.folds
         for entry in settings.named
-        if not entry.folders
+        if entry.is_preset
     ]
 
 
@@ -99,8 +111,7 @@ def compare_predictions(settings: CompareSettings, jobs: Sequence[Job]) -> Compa
     entries = []
     for named in settings.named:
         logger.info("Reading the predictions of %s", named.name)
-        runs = _runs_of_folders(named, read) if named.folders else _runs_of_jobs(named, jobs, read)
-        entries.append(Entry(name=named.name, runs=tuple(runs)))
+        entries.append(Entry(name=named.name, runs=tuple(_runs(named, jobs, read))))
     return compare(
         entries,
         dataset=settings.dataset,
@@ -118,9 +129,10 @@ def _check(settings: CompareSettings) -> None:
             f"{doubled[0]}: expected a preset and predictions under different names, got two of "
             "this one; name the predictions differently."
         )
-    presets = [named.name for named in settings.named if not named.folders]
+    presets = [named.name for named in settings.named if named.is_preset]
     for preset in presets:
         load_preset(preset)
+    _check_baselines(settings, presets)
     if presets and settings.split == "Tr" and "all" in settings.folds:
         raise NnmtlError(
             "--folds all: expected fold numbers with --split Tr, since this fold holds no case "
@@ -135,6 +147,18 @@ def _check(settings: CompareSettings) -> None:
     for named in settings.named:
         for folder in named.folders:
             read_predictions(folder)
+
+
+def _check_baselines(settings: CompareSettings, presets: Sequence[str]) -> None:
+    for named in settings.named:
+        if named.is_baseline:
+            parse_baseline(named.name)
+            if not presets or "all" in settings.folds:
+                raise NnmtlError(
+                    f"--baselines {named.name}: expected a preset in numbered folds, whose "
+                    "training cases it learns from and whose masks it measures in, got none; name "
+                    "one with --presets."
+                )
 
 
 _Reader = Callable[[Path], Part]
@@ -189,17 +213,26 @@ def _mask(folder: Path, raw: RawDataset, case: CasePrediction) -> Path:
     return folder / f"{case.case_id}{raw.file_ending}"
 
 
-def _runs_of_jobs(named: Named, jobs: Sequence[Job], read: _Reader) -> list[Run]:
+def _runs(named: Named, jobs: Sequence[Job], read: _Reader) -> list[Run]:
+    if named.folders:
+        return _runs_of_folders(named, read)
+    if not named.is_baseline:
+        mine = [job for job in jobs if job.preset == named.name]
+        return _runs_of_jobs(mine, lambda job: read(job.predictions))
+    mine = [job for job in jobs if job.preset == jobs[0].preset]
+    run_baselines(named.name, mine)
+    return _runs_of_jobs(mine, lambda job: read(baseline_folder(named.name, job)))
+
+
+def _runs_of_jobs(mine: Sequence[Job], read: Callable[[Job], Part]) -> list[Run]:
     """A run per seed; on test cases one per seed and fold, since each model predicts them all."""
-    mine = [job for job in jobs if job.preset == named.name]
     groups: dict[str, list[Job]] = {}
     for job in mine:
         has_folds = job.split == "Ts" and len({each.fold for each in mine}) > 1
         label = f"seed {job.seed}" + (f" fold {job.fold}" if has_folds else "")
         groups.setdefault(label, []).append(job)
     return [
-        Run(label=label, parts=tuple(read(job.predictions) for job in group))
-        for label, group in groups.items()
+        Run(label=label, parts=tuple(read(job) for job in group)) for label, group in groups.items()
     ]
 
 

@@ -151,7 +151,7 @@ def test_a_listed_command_asks_for_just_that_job(tmp_path, stages):
         again = CompareSettings(
             dataset=arguments.dataset,
             output=arguments.output,
-            named=tuple(Named(name=name) for name, _ in arguments.entries),
+            named=tuple(Named(name=name) for _, name, _ in arguments.entries),
             folds=tuple(arguments.folds),
             seeds=tuple(arguments.seeds),
             split=arguments.split,

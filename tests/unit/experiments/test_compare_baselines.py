@@ -1,0 +1,45 @@
+"""The names of baselines say what is measured, in which masks, and by which model."""
+
+from pathlib import Path
+
+import pytest
+
+from nnmtl.errors import NnmtlError
+from nnmtl.experiments.compare import CompareSettings, Named, list_jobs
+from nnmtl.experiments.compare_baselines import Baseline, parse_baseline
+
+
+def test_a_name_says_features_model_and_masks():
+    assert parse_baseline("region_svm") == Baseline(
+        features="region", model="svm", has_true_masks=False
+    )
+    assert parse_baseline("volume_logistic_true_masks") == Baseline(
+        features="volume", model="logistic", has_true_masks=True
+    )
+
+
+@pytest.mark.parametrize("name", ["region", "region_forest", "shape_svm", "region_svm_masks", ""])
+def test_another_name_is_refused_and_the_parts_are_named(name):
+    with pytest.raises(NnmtlError, match=r"region, radiomics, clinical, volume .* logistic, svm"):
+        parse_baseline(name)
+
+
+@pytest.mark.parametrize(
+    ("named", "folds"),
+    [
+        ((Named(name="region_svm", is_baseline=True),), (0,)),
+        ((Named(name="tiny_cpu"), Named(name="region_svm", is_baseline=True)), ("all",)),
+    ],
+)
+def test_a_baseline_needs_a_preset_in_numbered_folds(named, folds):
+    settings = CompareSettings(
+        dataset="Dataset007_Test",
+        output=Path("out"),
+        named=named,
+        folds=folds,
+        seeds=(0,),
+        split="Ts",
+        device="cpu",
+    )
+    with pytest.raises(NnmtlError, match=r"--baselines region_svm: expected a preset"):
+        list_jobs(settings)
