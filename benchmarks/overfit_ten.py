@@ -29,7 +29,7 @@ def main() -> None:
         os.environ[variable] = str(folder / variable)
         (folder / variable).mkdir(parents=True, exist_ok=True)
     os.environ["nnUNet_n_proc_DA"] = "0"
-    from nnmtl.evaluation.raw_dataset import find_raw_dataset
+    from nnmtl.evaluation.raw_dataset import read_raw_dataset
     from nnmtl.experiments.evaluate_folder import evaluate_folder
     from nnmtl.nnunet.training_run import RunSettings, train
 
@@ -50,7 +50,7 @@ def main() -> None:
     )
     seconds = time.time() - started
     history = [json.loads(line) for line in (fold / "task_history.jsonl").read_text().splitlines()]
-    raw = find_raw_dataset(folder / "nnUNet_raw", 902)
+    raw = read_raw_dataset(folder / "nnUNet_raw" / name)
     evaluation = evaluate_folder(fold / "validation", raw, split="Tr")
     overall = {task.task: task for task in evaluation.tasks if task.center is None}
     print(
