@@ -12,6 +12,9 @@ import numpy as np
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
     ExperimentPlanner,
 )
+from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_encoder_unet_planners import (  # noqa: E501
+    nnUNetPlannerResEncL,
+)
 from torch import nn
 
 from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker, ContinuousBiomarker
@@ -64,8 +67,8 @@ def _at_least_one_worker() -> Iterator[None]:
             os.environ["nnUNet_n_proc_DA"] = workers
 
 
-class nnMTLPlanner(ExperimentPlanner):
-    """nnU-Net's planner, whose plans also configure the biomarker heads."""
+class _PlansHeads(ExperimentPlanner):
+    """What both planners add to nnU-Net's: plans that also configure the biomarker heads."""
 
     def __init__(self, dataset_name_or_id: str, preset: Preset, declaration: Declaration) -> None:
         super().__init__(dataset_name_or_id, plans_name=plans_name(preset.name))
@@ -86,10 +89,22 @@ class nnMTLPlanner(ExperimentPlanner):
                 self._join(plans["configurations"][name], plans["transpose_forward"])
         super().save_plans(plans)
 
+    def generate_data_identifier(self, configuration_name: str) -> str:
+        """One folder of arrays per plans file, whatever the network."""
+        return f"{self.plans_identifier}_{configuration_name}"
+
     def _join(self, configuration: dict[str, Any], transpose_forward: list[int]) -> None:
         _apply_unet_overrides(configuration, self.preset.unet)
         extent = np.array(self.facts["overall"]["tumor_extent_mm"]["p95"])[transpose_forward]
         add_multitask(configuration, self.preset, self.declaration, self.facts, extent.tolist())
+
+
+class nnMTLPlanner(_PlansHeads):
+    """nnU-Net's planner with a plain U-Net."""
+
+
+class nnMTLPlannerResEncL(_PlansHeads, nnUNetPlannerResEncL):
+    """nnU-Net's planner of its large residual encoder, for presets with `residual`."""
 
 
 def add_multitask(
@@ -163,7 +178,8 @@ def plan_experiment(name: str, *, preset_name: str) -> str:
     table = read_targets(preprocessed / TARGETS, declaration)
     write_splits(table, preprocessed)
     with contextlib.redirect_stdout(io.StringIO()), _at_least_one_worker():
-        nnMTLPlanner(name, preset, declaration).plan_experiment()
+        planner = nnMTLPlannerResEncL if preset.unet.get("residual") else nnMTLPlanner
+        planner(name, preset, declaration).plan_experiment()
     logger.info("Planned %s for %s", plans_name(preset_name), name)
     return plans_name(preset_name)
 
@@ -282,11 +298,14 @@ def _apply_unet_overrides(configuration: dict[str, Any], unet: dict[str, Any]) -
     kwargs = configuration["architecture"]["arch_kwargs"]
     stages = min(kwargs["n_stages"], unet.get("max_stages", kwargs["n_stages"]))
     kwargs["n_stages"] = stages
-    for key in ("features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage"):
+    blocks = "n_blocks_per_stage" if "n_blocks_per_stage" in kwargs else "n_conv_per_stage"
+    for key in ("features_per_stage", "kernel_sizes", "strides", blocks):
         kwargs[key] = list(kwargs[key])[:stages]
+    if unet.get("isotropic_kernels"):  # those of pretrained encoders
+        kwargs["kernel_sizes"] = [[3] * len(size) for size in kwargs["kernel_sizes"]]
     kwargs["n_conv_per_stage_decoder"] = list(kwargs["n_conv_per_stage_decoder"])[: stages - 1]
     if "convs_encoder" in unet:
-        kwargs["n_conv_per_stage"] = [unet["convs_encoder"]] * stages
+        kwargs[blocks] = [unet["convs_encoder"]] * stages
         kwargs["n_conv_per_stage_decoder"] = [unet["convs_decoder"]] * (stages - 1)
     if "max_patch_voxels" in unet:
         divisor = total_stride(kwargs["strides"])

@@ -92,6 +92,7 @@ class nnMTLTrainer(nnUNetTrainer):
         super().initialize()
         if not self.heads:
             return
+        self.unwrapped.encoder.requires_grad_(not self.plan.freeze_encoder)
         self.targets_sha256 = targets_hash(Path(self.preprocessed_dataset_folder_base))
         if self.plan.ema_decay > 0:
             self.average = AveragedWeights(self.unwrapped, self.plan.ema_decay)

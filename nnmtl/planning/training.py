@@ -22,6 +22,7 @@ class TrainingPlan:
         true_mask_until: share of the iterations by which true masks have faded out for the heads.
         unet_optimizer: "sgd" is nnU-Net's; "adamw" learns more in a few hundred iterations.
         lr_unet: peak learning rate of encoder and decoder.
+        freeze_encoder: whether a pretrained encoder stays as it is.
         lr_heads: peak learning rate of the biomarker tower.
         weight_decay_heads: weight decay of the biomarker tower.
         roi_segmentation_weight: weight of the segmentation loss on regions of interest.
@@ -45,6 +46,7 @@ class TrainingPlan:
     true_mask_until: float
     unet_optimizer: Literal["sgd", "adamw"]
     lr_unet: float
+    freeze_encoder: bool
     lr_heads: float
     weight_decay_heads: float
     roi_segmentation_weight: float

@@ -72,6 +72,9 @@ class Workspace:
 
         extract_fingerprint(self.name, num_processes=1)
         assert plan_experiment(self.name, preset_name="tiny_cpu") == self.plans
+        self.shrink_plans()
+
+    def shrink_plans(self) -> None:
         self.change_plans(make_small)
 
     def preprocess(self, configuration: str = "3d_fullres") -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import read_predictions
+from nnmtl.nnunet.planner import plan_experiment
 from nnmtl.planning.preset import load_preset
 
 pytestmark = pytest.mark.e2e
@@ -73,6 +75,36 @@ def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_
     output = workspace.predict(fold.parent, tmp_path / "out", images=workspace.one_image())
     (case,) = read_predictions(output).cases
     assert (case.status == "ok") == (case.tumor_volume_ml > 0)
+
+
+def test_a_pretrained_residual_encoder_can_be_frozen(workspace):
+    plan = plan_experiment(workspace.name, preset_name="tiny_cpu+foundation")
+    workspace = replace(workspace, plans=plan)
+    workspace.shrink_plans()
+    workspace.change_plans(use_arrays_of_tiny_cpu)
+    first = workspace.train()
+    kept = first.parent.rename(first.parent.with_name("pretrained")) / first.name
+    workspace.change_plans(lambda plans: section(plans).update(freeze_encoder=True))
+    second = workspace.train(pretrained_weights=kept / "checkpoint_final.pth")
+    before, after = (weights(fold) for fold in (kept, second))
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if name.startswith("encoder.")} <= same
+    assert "decoder.seg_layers.2.weight" not in same, "the finest output is trained"
+    network = json.loads((second.parent / "plans.json").read_text())["configurations"]
+    name = network["3d_fullres"]["architecture"]["arch_kwargs"]["unet_class_name"]
+    assert name.endswith("ResidualEncoderUNet")
+
+
+def section(plans):
+    return plans["configurations"]["3d_fullres"]["nnmtl"]
+
+
+def use_arrays_of_tiny_cpu(plans):
+    plans["configurations"]["3d_fullres"]["data_identifier"] = "nnMTLPlans_tiny_cpu_3d_fullres"
+
+
+def weights(fold):
+    return torch.load(fold / "checkpoint_final.pth", weights_only=False)["network_weights"]
 
 
 @pytest.fixture

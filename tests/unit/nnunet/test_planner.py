@@ -149,6 +149,16 @@ def test_a_preset_narrows_the_unet_consistently():
     assert configuration["batch_size"] == 2
 
 
+def test_a_residual_plan_is_narrowed_by_its_blocks_and_gets_kernels_of_pretrained_encoders():
+    configuration = copy.deepcopy(CONFIGURATION)
+    kwargs = configuration["architecture"]["arch_kwargs"]
+    kwargs["n_blocks_per_stage"] = kwargs.pop("n_conv_per_stage")
+    kwargs["kernel_sizes"] = [[1, 3, 3], *[[3, 3, 3]] * 5]
+    _apply_unet_overrides(configuration, {"max_stages": 4, "isotropic_kernels": True})
+    assert kwargs["n_blocks_per_stage"] == [2] * 4
+    assert kwargs["kernel_sizes"] == [[3, 3, 3]] * 4
+
+
 def test_a_preset_without_overrides_leaves_nnunets_plan():
     configuration = copy.deepcopy(CONFIGURATION)
     _apply_unet_overrides(configuration, {})

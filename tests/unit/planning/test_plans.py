@@ -50,6 +50,7 @@ TRAINING = TrainingPlan(
     true_mask_until=0.6,
     unet_optimizer="sgd",
     lr_unet=0.01,
+    freeze_encoder=False,
     lr_heads=0.001,
     weight_decay_heads=0.03,
     roi_segmentation_weight=0.0,

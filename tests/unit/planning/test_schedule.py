@@ -23,6 +23,7 @@ def plan(warmup=0.3, until=0.6):
         true_mask_until=until,
         unet_optimizer="sgd",
         lr_unet=0.01,
+        freeze_encoder=False,
         lr_heads=0.002,
         weight_decay_heads=0.0,
         roi_segmentation_weight=0.0,
