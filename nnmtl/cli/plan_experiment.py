@@ -2,8 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
-from nnmtl.cli.arguments import add_dataset, add_preset
+from nnmtl.cli.arguments import add_preset
 from nnmtl.cli.command import run
 
 
@@ -14,18 +15,43 @@ def build_parser() -> argparse.ArgumentParser:
         description="Writes the plans: nnU-Net's, plus regions, region of interest, heads, losses "
         "and schedule; and patient-grouped splits, unless there are some.",
     )
-    add_dataset(parser)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("-d", dest="dataset", metavar="ID", help="dataset id or name in nnUNet_raw")
+    source.add_argument(
+        "--geometry",
+        type=Path,
+        metavar="TABLE.csv",
+        help="explain the plan of images that are not here, from their spacings and shapes",
+    )
     add_preset(parser)
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print for each center what is planned, why, and what it would be otherwise; of a "
+        "dataset that has been planned, without writing anything",
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Plans."""
+    """Plans, or explains."""
     arguments = build_parser().parse_args(argv)
-    from nnmtl.nnunet.folders import dataset_name, preprocessed_folder
-    from nnmtl.nnunet.planner import plan_experiment
+    if arguments.geometry is not None:
+        from nnmtl.nnunet.explain import explain_table
+
+        print(explain_table(arguments.geometry, preset_name=arguments.preset), end="")
+        return 0
+    from nnmtl.nnunet.folders import dataset_name
 
     name = dataset_name(arguments.dataset)
+    if arguments.explain:
+        from nnmtl.nnunet.explain import explain_dataset
+
+        print(explain_dataset(name, preset_name=arguments.preset), end="")
+        return 0
+    from nnmtl.nnunet.folders import preprocessed_folder
+    from nnmtl.nnunet.planner import plan_experiment
+
     plans = plan_experiment(name, preset_name=arguments.preset)
     print(preprocessed_folder(name) / f"{plans}.json")
     return 0

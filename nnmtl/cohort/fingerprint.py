@@ -1,62 +1,16 @@
 """Geometry, targets and what is missing, overall and per center, as numbers of groups."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from nnmtl.cohort.biomarker import Biomarker
+from nnmtl.cohort.case_geometry import CaseGeometry
 from nnmtl.cohort.declaration import Declaration
-from nnmtl.cohort.image_file import read_array, read_header
 from nnmtl.cohort.targets import ClassTarget, ContinuousTarget, Target, TargetTable
 
-_QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-_MM3_PER_ML = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseGeometry:
-    """Image grid and tumor of a case, every tuple in the array's (Z, Y, X) order.
-
-    Attributes:
-        shape: voxels per axis.
-        spacing_mm: voxel spacing per axis.
-        tumor_extent_mm: edge lengths of the tumor's bounding box; None without tumor voxels.
-        tumor_volume_ml: the tumor's volume; None without tumor voxels.
-    """
-
-    shape: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    tumor_extent_mm: tuple[float, float, float] | None
-    tumor_volume_ml: float | None
-
-
-def read_case_geometry(label_path: Path, tumor_labels: Sequence[int]) -> CaseGeometry:
-    """Measures one label map.
-
-    Raises:
-        NnmtlError: if the file is not a readable three-dimensional image.
-    """
-    spacing_mm = read_header(label_path).spacing_mm[::-1]
-    return measure_tumor(np.isin(read_array(label_path), tumor_labels), spacing_mm)
-
-
-def measure_tumor(mask: npt.NDArray[np.bool_], spacing_mm: Sequence[float]) -> CaseGeometry:
-    """Measures one tumor mask, (Z, Y, X)."""
-    extent_mm, volume_ml = None, None
-    if mask.any():
-        voxels = [int(np.ptp(indices)) + 1 for indices in mask.nonzero()]
-        extent_mm = _triple(np.multiply(voxels, spacing_mm))
-        volume_ml = float(mask.sum() * np.prod(spacing_mm) / _MM3_PER_ML)
-    depth, height, width = mask.shape
-    return CaseGeometry(
-        shape=(depth, height, width),
-        spacing_mm=_triple(spacing_mm),
-        tumor_extent_mm=extent_mm,
-        tumor_volume_ml=volume_ml,
-    )
+_QUANTILES = {"p5": 0.05, "p10": 0.1, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 
 
 def cohort_fingerprint(
@@ -94,6 +48,11 @@ def _group(
     known = [geometries[case_id] for case_id in table.case_ids if case_id in geometries]
     extents = [case.tumor_extent_mm for case in known if case.tumor_extent_mm is not None]
     volumes = [case.tumor_volume_ml for case in known if case.tumor_volume_ml is not None]
+    cropped = [
+        (case.shape_after_crop, case.spacing_mm)
+        for case in known
+        if case.shape_after_crop is not None
+    ]
     return {
         "num_cases": len(table.case_ids),
         "num_patients": len(set(table.patient_ids)),
@@ -104,8 +63,13 @@ def _group(
         "field_of_view_mm": _quantiles(
             [np.multiply(case.shape, case.spacing_mm) for case in known]
         ),
+        "shape_after_crop": _quantiles([shape for shape, _ in cropped]),
+        "field_of_view_after_crop_mm": _quantiles(
+            [np.multiply(shape, spacing_mm) for shape, spacing_mm in cropped]
+        ),
         "tumor_extent_mm": _quantiles(extents),
         "tumor_volume_ml": _quantiles(volumes),
+        "num_lesions": _quantiles([case.num_lesions for case in known if case.num_lesions]),
         "biomarkers": {
             biomarker.name: _biomarker(biomarker, table.targets[biomarker.name])
             for biomarker in declaration.biomarkers
@@ -156,8 +120,3 @@ def _quantiles(values: Sequence[object] | npt.NDArray[np.float64]) -> dict[str, 
         return dict.fromkeys(_QUANTILES)
     array = np.array(values, dtype=np.float64)
     return {name: np.quantile(array, q, axis=0).tolist() for name, q in _QUANTILES.items()}
-
-
-def _triple(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    first, second, third = values
-    return float(first), float(second), float(third)

@@ -10,10 +10,10 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 )
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
-from numpy.typing import NDArray
 
+from nnmtl.cohort.case_geometry import CaseGeometry, check_geometries, measure_tumor
 from nnmtl.cohort.declaration import Declaration
-from nnmtl.cohort.fingerprint import CaseGeometry, cohort_fingerprint, measure_tumor
+from nnmtl.cohort.fingerprint import cohort_fingerprint
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import (
     FINGERPRINT,
@@ -55,27 +55,36 @@ def extract_fingerprint(name: str, *, num_processes: int = 2) -> None:
         raise NnmtlError(f"{raw}: expected training images in imagesTr, found none.")
     if declaration is not None:
         table = copy_training_targets(raw, preprocessed, declaration, list(dataset))
-        geometries = read_geometries(raw, declaration, dataset)
-        fingerprint = cohort_fingerprint(table, geometries, declaration)
-        write_json(fingerprint, preprocessed / FINGERPRINT)
     logger.info("Extracting the fingerprint of %d cases", len(dataset))
     nnMTLFingerprintExtractor(name, num_processes=num_processes).run(overwrite_existing=True)
+    if declaration is not None:
+        # nnU-Net lists its cases in this order, without their ids.
+        cropped = read_json(preprocessed / "dataset_fingerprint.json")["shapes_after_crop"]
+        shapes = dict(zip(dataset, cropped, strict=True))
+        geometries = read_geometries(raw, declaration, dataset, shapes)
+        fingerprint = cohort_fingerprint(table, geometries, declaration)
+        write_json(fingerprint, preprocessed / FINGERPRINT)
 
 
 def read_geometries(
-    raw: Path, declaration: Declaration, dataset: dict[str, dict[str, Any]]
+    raw: Path,
+    declaration: Declaration,
+    dataset: dict[str, dict[str, Any]],
+    shapes_after_crop: dict[str, list[int]],
 ) -> dict[str, CaseGeometry]:
-    """Shape, spacing and tumor extent of every training case, in nnU-Net's axis order."""
+    """Grid and tumor of every training case, in nnU-Net's axis order.
+
+    One label map is in memory at a time; about twenty numbers of each stay.
+    """
     first = next(iter(dataset.values()))["images"][0]
     reader = determine_reader_writer_from_dataset_json(read_json(raw / "dataset.json"), first)()
-    return {
-        case_id: _geometry(reader.read_seg(files["label"]), declaration.tumor_labels)
-        for case_id, files in dataset.items()
-    }
-
-
-def _geometry(
-    read: tuple[NDArray[Any], dict[str, Any]], tumor_labels: tuple[int, ...]
-) -> CaseGeometry:
-    label_map, properties = read
-    return measure_tumor(np.isin(label_map[0], tumor_labels), properties["spacing"])
+    geometries = {}
+    for case_id, files in dataset.items():
+        label_map, properties = reader.read_seg(files["label"])
+        geometries[case_id] = measure_tumor(
+            np.isin(label_map[0], declaration.tumor_labels),
+            properties["spacing"],
+            shape_after_crop=shapes_after_crop[case_id],
+        )
+    check_geometries(geometries, where=str(raw))
+    return geometries

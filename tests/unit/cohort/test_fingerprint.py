@@ -1,12 +1,14 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK
 
 from nnmtl.cohort.biomarker import BinaryBiomarker, ContinuousBiomarker
+from nnmtl.cohort.case_geometry import CaseGeometry, read_case_geometry
 from nnmtl.cohort.declaration import Declaration
-from nnmtl.cohort.fingerprint import CaseGeometry, cohort_fingerprint, read_case_geometry
+from nnmtl.cohort.fingerprint import cohort_fingerprint
 from nnmtl.errors import NnmtlError
 
 DECLARATION = Declaration(
@@ -90,3 +92,27 @@ def test_no_patient_is_named_in_a_fingerprint(make_table):
     text = json.dumps(cohort_fingerprint(table, {}, DECLARATION))
     assert "secret" not in text
     assert "case_0000" not in text
+
+
+def test_lesions_and_cropped_grids_count_where_they_were_measured(make_table):
+    table = make_table(patients=["p1", "p2", "p3"], centers=["A"] * 3)
+    geometries = {
+        case_id: replace(geometry(2.0), num_lesions=lesions, shape_after_crop=shape)
+        for case_id, lesions, shape in (
+            ("case_0000", 1, (10, 20, 30)),
+            ("case_0001", 3, (12, 20, 30)),
+            ("case_0002", 0, None),
+        )
+    }
+    center = cohort_fingerprint(table, geometries, Declaration(tumor_labels=(1,)))["centers"]["A"]
+    assert center["num_lesions"]["p50"] == 2
+    assert center["shape_after_crop"]["p50"] == [11, 20, 30]
+    assert center["field_of_view_after_crop_mm"]["p50"] == [22, 20, 30]
+    assert center["field_of_view_mm"]["p50"] == [40, 30, 40]
+
+
+def test_the_fine_end_of_the_spacings_is_kept(make_table):
+    table = make_table(patients=list("abcde"), centers=["A"] * 5)
+    geometries = {f"case_000{index}": geometry(1.0 + index) for index in range(5)}
+    overall = cohort_fingerprint(table, geometries, Declaration(tumor_labels=(1,)))["overall"]
+    assert overall["spacing_mm"]["p10"] == pytest.approx([1.4, 1, 1])
