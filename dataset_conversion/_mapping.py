@@ -15,6 +15,15 @@ from nnmtl.cohort.strict_json import (
     as_text,
     as_texts,
 )
+from nnmtl.dataset_conversion._geometry_columns import GeometryColumns, parse_geometry_columns
+from nnmtl.dataset_conversion._source_column import (
+    COLUMN_KEYS,
+    RULE_KEYS,
+    RuledColumns,
+    SourceColumn,
+    parse_ruled_columns,
+    parse_source_column,
+)
 from nnmtl.errors import NnmtlError
 
 _REQUIRED = ("case_id", "patient_id", "center", "channel_names", "labels", "tumor_labels")
@@ -26,26 +35,11 @@ _OPTIONAL = (
     "missing_channels",
     "absent_images_are_missing_channels",
     "not_observed",
+    "geometry",
     "holdout",
     "about",
 )
-_COLUMN_KEYS = ("column", "values", "scale")
 _ABOUT_KEYS = ("description", "reference", "licence")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceColumn:
-    """Where a biomarker or covariate stands in the source.
-
-    Attributes:
-        name: of the column.
-        values: the cell of targets.csv for each text in the source; None takes texts as they are.
-        scale: factor of numbers, such as 100 from a fraction to percent.
-    """
-
-    name: str
-    values: Mapping[str, str] | None = None
-    scale: float = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +79,7 @@ class TableMapping:
         missing_channels: per channel, which rows lack it.
         absent_images_are_missing_channels: whether an absent file means a missing channel.
         not_observed: texts that mean an empty cell.
+        geometry: the columns of spacing and shape; None where the table has none.
         holdout: None to keep all cases for training.
         about: description, reference and licence for dataset.json.
     """
@@ -95,7 +90,7 @@ class TableMapping:
     one_center: str | None
     biomarkers: tuple[Biomarker, ...]
     covariates: tuple[str, ...]
-    columns: Mapping[str, SourceColumn]
+    columns: Mapping[str, SourceColumn | RuledColumns]
     channel_names: Mapping[str, str]
     labels: Mapping[str, object]
     tumor_labels: tuple[int, ...]
@@ -104,6 +99,7 @@ class TableMapping:
     missing_channels: Mapping[int, Flag]
     absent_images_are_missing_channels: bool
     not_observed: tuple[str, ...]
+    geometry: GeometryColumns | None
     holdout: Holdout | None
     about: Mapping[str, object]
 
@@ -111,8 +107,11 @@ class TableMapping:
     def source_columns(self) -> tuple[str, ...]:
         """Every column that the source table must have."""
         names = [self.case_id, self.patient_id, *([self.center] if self.center else [])]
-        names += [column.name for column in self.columns.values()]
+        for column in self.columns.values():
+            parts = column.columns.values() if isinstance(column, RuledColumns) else [column]
+            names += [part.name for part in parts]
         names += [flag.column for flag in self.missing_channels.values()]
+        names += self.geometry.source_columns if self.geometry else ()
         return tuple(dict.fromkeys(names))
 
 
@@ -129,8 +128,9 @@ def read_mapping(path: Path) -> TableMapping:
         raise NnmtlError(f"{path}: expected JSON in UTF-8, but {error}; correct it.") from error
     where = str(path)
     entries = as_object(content, where=where, required=_REQUIRED, optional=_OPTIONAL)
-    biomarkers = _named(entries, "biomarkers", where=where)
+    entry_of = _named(entries, "biomarkers", where=where)
     covariates = _named(entries, "covariates", where=where)
+    biomarkers = {name: parse_biomarker(_without_column(entry)) for name, entry in entry_of.items()}
     channel_names = _channel_names(entries["channel_names"], where=f"{where}: channel_names")
     center, one_center = _parse_center(entries["center"], where=f"{where}: center")
     return TableMapping(
@@ -138,9 +138,13 @@ def read_mapping(path: Path) -> TableMapping:
         patient_id=as_text(entries["patient_id"], where=f"{where}: patient_id"),
         center=center,
         one_center=one_center,
-        biomarkers=tuple(parse_biomarker(_without_column(entry)) for entry in biomarkers.values()),
+        biomarkers=tuple(biomarkers.values()),
         covariates=tuple(covariates),
-        columns=_columns(biomarkers, covariates, where=where),
+        columns={
+            name: _source_of(entry_of[name], biomarker, where=f"{where}: {name!r}")
+            for name, biomarker in biomarkers.items()
+        }
+        | _covariate_columns(covariates, where=where),
         channel_names=channel_names,
         labels=as_object(entries["labels"], where=f"{where}: labels"),
         tumor_labels=tuple(
@@ -155,6 +159,9 @@ def read_mapping(path: Path) -> TableMapping:
             where=f"{where}: absent_images_are_missing_channels",
         ),
         not_observed=as_texts(entries.get("not_observed", []), where=f"{where}: not_observed"),
+        geometry=parse_geometry_columns(entries["geometry"], where=f"{where}: geometry")
+        if "geometry" in entries
+        else None,
         holdout=_parse_holdout(entries, where=f"{where}: holdout"),
         about=as_object(entries.get("about", {}), where=f"{where}: about", optional=_ABOUT_KEYS),
     )
@@ -178,37 +185,32 @@ def _named(
     """The objects of a list, by their name."""
     by_name: dict[str, Mapping[str, object]] = {}
     for item in as_list(entries.get(key, []), where=f"{where}: {key}"):
-        entry = as_object(item, where=f"{where}: {key}", required=["name", "column"])
+        entry = as_object(item, where=f"{where}: {key}", required=["name"])
         by_name[as_text(entry["name"], where=f"{where}: {key}: name")] = entry
     return by_name
 
 
 def _without_column(entry: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in entry.items() if key not in _COLUMN_KEYS}
+    return {key: value for key, value in entry.items() if key not in (*COLUMN_KEYS, *RULE_KEYS)}
 
 
-def _columns(
-    biomarkers: Mapping[str, Mapping[str, object]],
-    covariates: Mapping[str, Mapping[str, object]],
-    *,
-    where: str,
-) -> dict[str, SourceColumn]:
+def _source_of(
+    entry: Mapping[str, object], biomarker: Biomarker, *, where: str
+) -> SourceColumn | RuledColumns:
+    if "rule" in entry:
+        return parse_ruled_columns(entry, biomarker, where=where)
+    if "columns" in entry:
+        raise NnmtlError(f"{where}: the key 'rule', which 'columns' needs, is missing; add it.")
+    return parse_source_column(entry, where=where)
+
+
+def _covariate_columns(
+    covariates: Mapping[str, Mapping[str, object]], *, where: str
+) -> dict[str, SourceColumn | RuledColumns]:
+    columns: dict[str, SourceColumn | RuledColumns] = {}
     for name, entry in covariates.items():
-        as_object(entry, where=f"{where}: {name!r}", required=["name"], optional=_COLUMN_KEYS)
-    columns = {}
-    for name, entry in {**covariates, **biomarkers}.items():
-        values = None
-        if "values" in entry:
-            translations = as_object(entry["values"], where=f"{where}: {name!r}: values")
-            values = {
-                text: "" if meaning is None else str(meaning)
-                for text, meaning in translations.items()
-            }
-        columns[name] = SourceColumn(
-            name=as_text(entry["column"], where=f"{where}: {name!r}: column"),
-            values=values,
-            scale=as_number(entry.get("scale", 1), where=f"{where}: {name!r}: scale"),
-        )
+        as_object(entry, where=f"{where}: {name!r}", required=["name"], optional=COLUMN_KEYS)
+        columns[name] = parse_source_column(entry, where=f"{where}: {name!r}")
     return columns
 
 

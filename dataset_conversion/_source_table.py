@@ -1,29 +1,61 @@
 """Reads a center's table and translates it to the columns of targets.csv."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnmtl.cohort.cell import format_interval, format_number, parse_interval
-from nnmtl.cohort.csv_file import CsvRow, read_csv, rows_of_lines
+from nnmtl.cohort.csv_file import CsvRow, read_lines, rows_of_lines
 from nnmtl.cohort.near_miss import did_you_mean
-from nnmtl.dataset_conversion._mapping import SourceColumn, TableMapping
+from nnmtl.dataset_conversion._clinical_column import RULES, Reading
+from nnmtl.dataset_conversion._mapping import TableMapping
+from nnmtl.dataset_conversion._source_column import RuledColumns, SourceColumn
 from nnmtl.errors import NnmtlError
 
 _SIGNIFICANT_DIGITS = 12  # 0.07 * 100 is 7, not 7.000000000000001
 
 
-def read_source_table(path: Path, mapping: TableMapping) -> list[CsvRow]:
-    """The rows of a .csv or of the first sheet of an .xlsx, other columns left in.
+def find_source_table(source: str | None, names: Sequence[str]) -> Path:
+    """The table that SOURCE is, or the first of these names in the folder that it is.
 
     Raises:
-        NnmtlError: if it cannot be read or lacks a mapped column.
+        NnmtlError: if there is none.
     """
-    if path.suffix.lower() == ".csv":
-        return read_csv(path, mapping.source_columns, with_others=True)
-    if path.suffix.lower() == ".xlsx":
-        return rows_of_lines(path, _sheet_lines(path), mapping.source_columns, with_others=True)
-    raise NnmtlError(f"--table: expected a .csv or .xlsx file, got {str(path)!r}.")
+    if source is None:
+        raise NnmtlError(f"SOURCE: expected a folder with {' or '.join(names)}; name it.")
+    if Path(source).is_file():
+        return Path(source)
+    for name in names:
+        if (Path(source) / name).is_file():
+            return Path(source) / name
+    raise NnmtlError(
+        f"SOURCE: expected a folder with {' or '.join(names)}, but {source} has none; put it there."
+    )
+
+
+def read_source_table(
+    path: Path, columns: Sequence[str], *, header_with: str | None = None
+) -> list[CsvRow]:
+    """The rows of a .csv or of the first sheet of an .xlsx, other columns left in.
+
+    Args:
+        path: of the table.
+        columns: that must be there.
+        header_with: a column by which the header is found below other lines; None if it is first.
+
+    Raises:
+        NnmtlError: if it cannot be read or lacks one of the columns.
+    """
+    if path.suffix.lower() not in (".csv", ".xlsx"):
+        raise NnmtlError(f"--table: expected a .csv or .xlsx file, got {str(path)!r}.")
+    lines = read_lines(path) if path.suffix.lower() == ".csv" else _sheet_lines(path)
+    above = 0
+    if header_with is not None:
+        headers = (number for number, line in enumerate(lines) if header_with in line)
+        above = next(headers, 0)
+    rows = rows_of_lines(path, lines[above:], columns, with_others=True)
+    return [replace(row, number=row.number + above) for row in rows]
 
 
 def translate_row(row: CsvRow, mapping: TableMapping) -> CsvRow:
@@ -41,9 +73,23 @@ def translate_row(row: CsvRow, mapping: TableMapping) -> CsvRow:
     if mapping.center:
         names_in_file["center"] = mapping.center
     for name, column in mapping.columns.items():
-        cells[name] = _translate(row, column, mapping.not_observed)
-        names_in_file[name] = column.name
+        if isinstance(column, RuledColumns):
+            reading = read_by_rule(row, column, mapping.not_observed)
+            cells[name] = reading if isinstance(reading, str) else ""
+        else:
+            cells[name] = _translate(row, column, mapping.not_observed)
+            names_in_file[name] = column.name
     return CsvRow(path=row.path, number=row.number, cells=cells, names_in_file=names_in_file)
+
+
+def read_by_rule(row: CsvRow, source: RuledColumns, not_observed: tuple[str, ...]) -> Reading:
+    """The cell that a clinical rule derives from a row, or why it derives none.
+
+    Raises:
+        NnmtlError: naming row, column and value where a text is not among a column's `values`.
+    """
+    texts = {role: _translate(row, column, not_observed) for role, column in source.columns.items()}
+    return RULES[source.rule].read(texts)
 
 
 def missing_channels(row: CsvRow, mapping: TableMapping) -> frozenset[int]:

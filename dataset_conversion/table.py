@@ -22,6 +22,7 @@ from nnmtl.dataset_conversion._dataset_writer import (
     write_images,
     written_aside,
 )
+from nnmtl.dataset_conversion._geometry_columns import write_geometry
 from nnmtl.dataset_conversion._mapping import TableMapping, read_mapping
 from nnmtl.dataset_conversion._source_images import (
     SourceCase,
@@ -33,6 +34,13 @@ from nnmtl.dataset_conversion._source_table import (
     missing_channels,
     read_source_table,
     translate_row,
+)
+from nnmtl.dataset_conversion._unread_cells import (
+    UNREAD_CSV,
+    UnreadCell,
+    find_unread,
+    log_unread,
+    write_unread,
 )
 from nnmtl.errors import NnmtlError
 
@@ -51,9 +59,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="JSON file that says what the columns mean, or the name of a shipped one (tcga_lgg)",
     )
+    add_image_arguments(parser)
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what every converter of a table with images takes."""
     parser.add_argument("--copy", action="store_true", help="copy images instead of linking them")
     parser.add_argument(
-        "--targets-only", action="store_true", help="write dataset.json and targets.csv only"
+        "--targets-only",
+        action="store_true",
+        help="no images: dataset.json, targets.csv and, if the table tells it, geometry.csv",
     )
     parser.add_argument(
         "--skip-absent", action="store_true", help="leave out rows of cases that have no image"
@@ -72,18 +87,49 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     source = Path(arguments.source) if arguments.source else Path()
     name = arguments.name or source.resolve().name
     folder = new_dataset_folder(raw_folder, arguments.dataset_id, name)
+    if not (arguments.source or arguments.targets_only):
+        raise NnmtlError("SOURCE: expected the folder of images, or --targets-only; name it.")
     mapping = read_mapping(arguments.mapping)
-    rows = read_source_table(arguments.table, mapping)
+    rows = read_source_table(arguments.table, mapping.source_columns)
+    convert_rows(rows, mapping, arguments, source=source, folder=folder)
+    return folder
+
+
+def convert_rows(
+    rows: Sequence[CsvRow],
+    mapping: TableMapping,
+    arguments: argparse.Namespace,
+    *,
+    source: Path,
+    folder: Path,
+) -> None:
+    """Checks everything, then writes the dataset unless it is a dry run.
+
+    Args:
+        rows: of the source table.
+        mapping: of its columns.
+        arguments: those of `add_image_arguments`, and `dry_run`.
+        source: the folder of images.
+        folder: of the dataset.
+
+    Raises:
+        NnmtlError: for the first thing in table or images that is not as it should be.
+    """
     plan = _plan(rows, mapping)
     if not arguments.targets_only:
-        if not arguments.source:
-            raise NnmtlError("SOURCE: expected the folder of images, or --targets-only; name it.")
         plan = _with_images(plan, source, rows, mapping, skip_absent=arguments.skip_absent)
     _log(plan)
     if not arguments.dry_run:
         with written_aside(folder) as aside:
             _write(plan, aside, mapping, with_copies=arguments.copy)
-    return folder
+            if arguments.targets_only and mapping.geometry:
+                write_geometry(
+                    aside / "geometry.csv",
+                    plan.table,
+                    {row[mapping.case_id]: row for row in rows},
+                    mapping.geometry,
+                    not_observed=mapping.not_observed,
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +138,7 @@ class _Plan:
 
     table: TargetTable
     declaration: Declaration
+    unread: Sequence[UnreadCell] = ()
     cases: Sequence[SourceCase] = ()
     test_case_ids: Collection[str] = ()
     ending: str = ".nii.gz"
@@ -110,7 +157,11 @@ def _plan(rows: Sequence[CsvRow], mapping: TableMapping) -> _Plan:
     )
     path = rows[0].path if rows else Path("the table")
     translated = [translate_row(row, mapping) for row in rows]
-    return _Plan(table=parse_targets(path, translated, declaration), declaration=declaration)
+    return _Plan(
+        table=parse_targets(path, translated, declaration),
+        declaration=declaration,
+        unread=find_unread(rows, mapping),
+    )
 
 
 def _with_images(
@@ -125,6 +176,7 @@ def _with_images(
     return replace(
         plan,
         table=table,
+        unread=[cell for cell in plan.unread if cell.case_id in set(table.case_ids)],
         declaration=replace(plan.declaration, missing_channels=missing),
         cases=found.cases,
         test_case_ids=_test_case_ids(table, mapping),
@@ -181,6 +233,8 @@ def _write(plan: _Plan, folder: Path, mapping: TableMapping, *, with_copies: boo
         with_copies=with_copies,
     )
     write_targets(plan.table, folder / "targets.csv")
+    if plan.unread:
+        write_unread(folder / UNREAD_CSV, plan.unread)
     write_dataset_json(
         folder,
         plan.declaration,
@@ -201,6 +255,7 @@ def _log(plan: _Plan) -> None:
     )
     for name, target in plan.table.targets.items():
         _logger.info("%s: %d observed", name, int(target.observed.sum()))
+    log_unread(plan.unread)
     if plan.cases:
         _logger.info(
             "%d cases with images, %d of them for testing, %d without mask, %d with missing "

@@ -54,8 +54,16 @@ def read_csv(path: Path, columns: Sequence[str], *, with_others: bool = False) -
         NnmtlError: if the file is absent or not UTF-8, a column is unknown, missing or doubled,
             or a row is longer or shorter than the header.
     """
-    lines = list(csv.reader(io.StringIO(_read_text(path), newline="")))
-    return rows_of_lines(path, lines, columns, with_others=with_others)
+    return rows_of_lines(path, read_lines(path), columns, with_others=with_others)
+
+
+def read_lines(path: Path) -> list[list[str]]:
+    """The cells of every line of a UTF-8 file.
+
+    Raises:
+        NnmtlError: if the file is absent or not UTF-8.
+    """
+    return list(csv.reader(io.StringIO(_read_text(path), newline="")))
 
 
 def rows_of_lines(
