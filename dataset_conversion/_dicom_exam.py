@@ -1,0 +1,137 @@
+"""Chooses the stack of an examination that becomes the image, and the segments that are tumor."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnmtl.dataset_conversion._dicom_acquisition import (
+    find_stacks,
+    is_same_kind,
+    share_positions,
+)
+from nnmtl.dataset_conversion._dicom_phases import Phases
+from nnmtl.dataset_conversion._dicom_scan import Exam
+from nnmtl.dataset_conversion._dicom_seg import Segment, read_segments
+from nnmtl.dataset_conversion._dicom_slice import Slice
+from nnmtl.dataset_conversion._dicom_stack import Stack
+from nnmtl.errors import NnmtlError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """A segmentation of the chosen image's frame of reference.
+
+    Attributes:
+        file: that holds it.
+        segments: all of them.
+        tumor: those that are taken for the tumor.
+    """
+
+    file: Slice
+    segments: tuple[Segment, ...]
+    tumor: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is made of an examination.
+
+    Attributes:
+        stacks: all that were found, by number of series.
+        chosen: the one that becomes the image; None if the case is refused.
+        masks: segmentations in its frame of reference.
+        problem: why it is refused, as a clause; empty if it is not.
+    """
+
+    stacks: tuple[Stack, ...]
+    chosen: Stack | None
+    masks: tuple[Mask, ...]
+    problem: str
+
+    @property
+    def phases(self) -> Phases:
+        """Of the chosen stack."""
+        assert self.chosen is not None
+        assert self.chosen.phases is not None
+        return self.chosen.phases
+
+
+def select(exam: Exam, *, series: str | None, tumor: str | None) -> Selection:
+    """The stack with most phases, among those that `series` names or that may be dynamic at all.
+
+    Args:
+        exam: the examination.
+        series: a series number, or a regular expression found in the description or in the
+            ImageType; None takes all that are neither derived nor echo planar.
+        tumor: a regular expression found in the labels of segments that are tumor; None takes
+            those whose category says so.
+    """
+    stacks = tuple(find_stacks(exam.slices))
+    try:
+        chosen = _choose(stacks, series)
+    except NnmtlError as error:
+        return Selection(stacks=stacks, chosen=None, masks=(), problem=str(error))
+    masks = tuple(
+        _mask(file, tumor)
+        for file in exam.segmentations
+        if file.frame_of_reference in (chosen.first.frame_of_reference, None)
+    )
+    return Selection(stacks=stacks, chosen=chosen, masks=masks, problem="")
+
+
+def _choose(stacks: Sequence[Stack], series: str | None) -> Stack:
+    candidates = [stack for stack in stacks if _is_candidate(stack, series)]
+    if not candidates:
+        told = f"that --series {series!r} finds" if series else "that is not derived"
+        raise NnmtlError(f"expected a series {told}, got none among {len(stacks)}; name another")
+    best = max(stack.num_phases for stack in candidates)
+    chosen = [stack for stack in candidates if stack.num_phases == best]
+    num_slices = max(len(stack.slices) for stack in chosen) if best else 0
+    for stack in candidates:
+        if stack.problem and len(stack.slices) >= num_slices:
+            raise NnmtlError(f"series {stack.first.series.number}: {stack.problem}")
+    if len(chosen) > 1:
+        numbers = ", ".join(stack.first.series.number or "?" for stack in chosen)
+        raise NnmtlError(
+            f"expected one series with most phases, got {len(chosen)} with {best} (numbers "
+            f"{numbers}); name one with --series"
+        )
+    _check_complete(chosen[0], candidates)
+    return chosen[0]
+
+
+def _check_complete(chosen: Stack, candidates: Sequence[Stack]) -> None:
+    """Refuses a choice that leaves out what may be a phase of it."""
+    for other in candidates:
+        if other is not chosen and is_same_kind(chosen, other) and share_positions(chosen, other):
+            raise NnmtlError(
+                f"series {other.first.series.number or '?'} looks like a further phase of series "
+                f"{chosen.first.series.number or '?'}, but its slices or times do not fit; name "
+                "one with --series"
+            )
+
+
+def _is_candidate(stack: Stack, series: str | None) -> bool:
+    if series is None:
+        return not (stack.is_derived or stack.is_echo_planar)
+    if series.isdecimal():
+        return series in {item.series.number for item in stack.slices}
+    told = f"{stack.first.series.description} {stack.kind}"
+    return bool(re.search(series, told, flags=re.IGNORECASE))
+
+
+def _mask(file: Slice, tumor: str | None) -> Mask:
+    segments = read_segments(file.path)
+    return Mask(
+        file=file,
+        segments=segments,
+        tumor=tuple(
+            segment
+            for segment in segments
+            if (
+                segment.is_lesion
+                if tumor is None
+                else re.search(tumor, segment.label, flags=re.IGNORECASE)
+            )
+        ),
+    )

@@ -1,0 +1,149 @@
+"""A DICOM segmentation as a label map on the grid of an image."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+
+from nnmtl.cohort.image_file import ImageHeader
+from nnmtl.dataset_conversion._dicom_geometry import axes
+from nnmtl.dataset_conversion._dicom_header import items_of_frames, plane_of
+from nnmtl.dataset_conversion._dicom_pixels import read_stored_frames
+from nnmtl.dataset_conversion._dicom_slice import Plane
+from nnmtl.dataset_conversion._dicom_values import as_number, first_value, text_of, value_of
+from nnmtl.errors import NnmtlError
+
+# "Morphologically altered structure" (tumor, lesion), in SNOMED CT and in its older codes.
+_CATEGORIES_OF_LESIONS = {("SCT", "49755003"), ("SRT", "M-01000"), ("99SDM", "M-01000")}
+_TOLERANCE_VOXELS = 0.1
+_HIGHEST_FRACTIONAL_VALUE = 255
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What a segmentation says of one of its segments.
+
+    Attributes:
+        number: that frames refer to.
+        label: its name.
+        is_lesion: whether its category is that of tumors and other lesions.
+    """
+
+    number: int
+    label: str
+    is_lesion: bool
+
+
+def read_segments(path: Path) -> tuple[Segment, ...]:
+    """The segments of a file, by number."""
+    file = pydicom.dcmread(path, stop_before_pixels=True)
+    segments = []
+    for index, item in enumerate(file.get("SegmentSequence") or (), start=1):
+        number = as_number(value_of(item, "SegmentNumber"))
+        label, is_lesion = text_of(item, "SegmentLabel"), _category(item) in _CATEGORIES_OF_LESIONS
+        if number != 0:  # of the background, which some label maps list
+            segments.append(Segment(number=int(number or index), label=label, is_lesion=is_lesion))
+    return tuple(sorted(segments, key=lambda segment: segment.number))
+
+
+def read_label_map(
+    path: Path, grid: ImageHeader, label_of_segment: Mapping[int, int]
+) -> npt.NDArray[np.uint8]:
+    """The label map, (Z, Y, X) on the grid.
+
+    Every frame goes where the position and orientation in its functional groups put it, whatever
+    the order of the frames. A fractional segment counts from one half.
+
+    Args:
+        path: of the segmentation.
+        grid: of the image.
+        label_of_segment: labels 1 to 255 by number of segment; others are left out.
+
+    Raises:
+        NnmtlError: if frames lie between the grid's voxels, marked voxels outside of it, or two
+            labels in one voxel; without telling the path.
+    """
+    file = pydicom.dcmread(path)
+    label_map = np.zeros(grid.size[::-1], dtype=np.uint8)
+    frames = list(items_of_frames(file))
+    if not frames:
+        raise NnmtlError("expected functional groups in the segmentation, got none; export again")
+    stored = read_stored_frames(file, range(len(frames)))
+    for items, frame in zip(frames, stored, strict=True):
+        plane = plane_of(items)
+        if plane is None:
+            raise NnmtlError("expected a plane in every frame of the segmentation; export it again")
+        for number, mask in _masks(frame, items, file):
+            if number in label_of_segment:
+                _mark(label_map, _places(mask, plane, grid), label_of_segment[number])
+    return label_map
+
+
+def _masks(
+    frame: npt.NDArray[Any], items: Sequence[Dataset], file: Dataset
+) -> Iterator[tuple[int, Mask]]:
+    """The segments in a frame: its number and where it is."""
+    kind = text_of(file, "SegmentationType")
+    if kind == "LABELMAP":
+        for number in np.unique(frame):
+            yield int(number), frame == number
+        return
+    # Where there is one segment, some writers leave the reference out.
+    number = int(as_number(first_value(items, "ReferencedSegmentNumber")) or 1)
+    if kind == "FRACTIONAL":
+        highest = as_number(value_of(file, "MaximumFractionalValue")) or _HIGHEST_FRACTIONAL_VALUE
+        yield number, frame >= highest / 2
+    else:
+        yield number, frame > 0
+
+
+def _category(item: Dataset) -> tuple[str, str]:
+    codes: Sequence[Dataset] = item.get("SegmentedPropertyCategoryCodeSequence") or [Dataset()]
+    return text_of(codes[0], "CodingSchemeDesignator"), text_of(codes[0], "CodeValue")
+
+
+def _places(
+    mask: Mask, plane: Plane, grid: ImageHeader
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The voxels (Z, Y, X) of the grid that the marked ones of a frame are."""
+    rows, columns = np.nonzero(mask)
+    along_row, down_column, _ = axes(plane)
+    points = (
+        np.array(plane.position_mm)
+        + np.outer(columns, along_row * plane.spacing_mm[1])
+        + np.outer(rows, down_column * plane.spacing_mm[0])
+    )
+    direction = np.array(grid.direction).reshape(3, 3)
+    exact = (points - np.array(grid.origin_mm)) @ direction / np.array(grid.spacing_mm)
+    nearest = np.rint(exact).astype(np.intp)
+    if (abs(exact - nearest) > _TOLERANCE_VOXELS).any():
+        raise NnmtlError(
+            "expected a segmentation on the grid of the image, got voxels between its own; "
+            "segment that image, or choose the one that was segmented with --series"
+        )
+    if (nearest < 0).any() or (nearest >= grid.size).any():
+        raise NnmtlError(
+            "expected a segmentation inside the image, got marked voxels outside of it; choose the "
+            "image that was segmented with --series"
+        )
+    return nearest[:, 2], nearest[:, 1], nearest[:, 0]
+
+
+def _mark(
+    label_map: npt.NDArray[np.uint8],
+    places: tuple[npt.NDArray[np.intp], ...],
+    label: int,
+) -> None:
+    before = label_map[places]
+    if ((before != 0) & (before != label)).any():
+        raise NnmtlError(
+            "expected one label in a voxel, got two segments over each other; give them one label"
+        )
+    label_map[places] = label
