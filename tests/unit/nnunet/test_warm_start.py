@@ -45,6 +45,8 @@ PLAN = ArchitecturePlan(
     jitter_mm=0.0,
     region_masking="pool",
     shared_encoder=True,
+    token_mixer=False,
+    self_attention=False,
 )
 
 
