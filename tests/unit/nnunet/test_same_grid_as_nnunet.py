@@ -34,6 +34,8 @@ def drawn_cohort(seed):
 
 def nnunets(fingerprint, num_classes, folder, monkeypatch):
     """What nnU-Net's own planner decides, put back into the order of the image axes."""
+    # Trainings on a CPU leave 0 workers behind, which nnU-Net's planner hands to torch.
+    monkeypatch.setenv("nnUNet_n_proc_DA", "1")
     num_cases = len(fingerprint["spacings"])
     dataset = {
         "channel_names": {"0": "MR"},
