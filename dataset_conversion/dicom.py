@@ -81,6 +81,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     identities = _identities(exams, arguments, raw_folder)
     cases = [plan_case(exam, identities[index], wanted) for index, exam in enumerate(exams)]
     _log(cases)
+    _check_tumor(arguments.tumor, cases)
     if arguments.dry_run:
         return folder
     usable = _usable(cases, skip_refused=arguments.skip_refused)
@@ -138,6 +139,20 @@ def _log(cases: Sequence["Case"]) -> None:
                 "the case %s: a series says that text is burned into its voxels; look at it",
                 case.identity.case_id,
             )
+
+
+def _check_tumor(wanted: str | None, cases: Sequence["Case"]) -> None:
+    """Who names a segment does not want a dataset without masks."""
+    from nnmtl.dataset_conversion._dicom_case import has_mask
+
+    if wanted is None or any(map(has_mask, cases)):
+        return
+    masks = [mask for case in cases for mask in case.selection.masks]
+    labels = sorted({segment.label for mask in masks for segment in mask.segments})
+    raise NnmtlError(
+        f"--tumor {wanted}: expected a text in the label of some segment, but the segments are "
+        f"{', '.join(labels) or 'none'}; name one of them, or leave the option out."
+    )
 
 
 def _usable(cases: Sequence["Case"], *, skip_refused: bool) -> "list[Case]":

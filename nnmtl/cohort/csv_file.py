@@ -127,9 +127,12 @@ def _check_header(
             raise NnmtlError(f"{path}: row 1: the column {name!r} stands {count} times; keep one.")
         if name not in columns:
             unused = [column for column in columns if column not in header]
-            hint = did_you_mean(name, unused) or "; remove it, or declare it in dataset.json"
-            raise NnmtlError(f"{path}: row 1: unknown column {name!r}{hint}.")
+            hint = did_you_mean(name, unused)
+            todo = f"{hint} Rename it." if hint else "; remove it, or declare it in dataset.json."
+            raise NnmtlError(f"{path}: row 1: unknown column {name!r}{todo}")
     for name in columns:
         if name not in header:
-            hint = did_you_mean(name, header) if with_others else "; add it, empty if unknown"
-            raise NnmtlError(f"{path}: row 1: the column {name!r} is missing{hint}.")
+            spare = [other for other in header if other not in columns]
+            hint = did_you_mean(name, spare) if with_others else ""
+            todo = f"{hint} Rename or add it." if hint else "; add it, empty if unknown."
+            raise NnmtlError(f"{path}: row 1: the column {name!r} is missing{todo}")

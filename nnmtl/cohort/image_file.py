@@ -67,6 +67,29 @@ def read_array(path: Path) -> npt.NDArray[np.generic]:
     return array
 
 
+def check_voxels(path: Path) -> None:
+    """Refuses an image that was cut short, or has voxels that are no numbers.
+
+    One nan makes nan of every voxel that is normalized with it, and a prediction of that is empty.
+    In a NIfTI SimpleITK reads such voxels as 0, which is what this error would ask for.
+
+    Raises:
+        NnmtlError: if voxels are missing, nan or infinite.
+    """
+    check_whole(path)
+    reader: Any = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    if reader.GetPixelIDValue() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64):
+        voxels = SimpleITK.GetArrayFromImage(reader.Execute())
+        count = int(np.count_nonzero(~np.isfinite(voxels)))
+        if count:
+            raise NnmtlError(
+                f"{path}: expected a number in every voxel, but {count} are nan or infinite; "
+                "replace them, by 0 where there is no tissue."
+            )
+
+
 def check_whole(path: Path) -> None:
     """Refuses a NIfTI that ends too early: SimpleITK fills it with zeros, and says nothing.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.image_file import (
-    check_whole,
+    check_voxels,
     geometry_mismatch,
     read_array,
     read_header,
@@ -247,7 +247,7 @@ def _check_grids(dataset: RawDataset) -> list[Finding]:
         label_path = dataset.label_path(case_id)
         with_label = [label_path] if label_path.is_file() else []
         findings += _check_grid(case_id, [*channels.values(), *with_label])
-        findings += _check_whole(channels.values())
+        findings += _check_voxels(channels.values())
     for case_id, channels in dataset.test_images.items():
         findings += _check_grid(case_id, list(channels.values()))
     return findings
@@ -271,10 +271,10 @@ def _check_grid(case_id: str, paths: Sequence[Path]) -> list[Finding]:
     return []
 
 
-def _check_whole(paths: Iterable[Path]) -> list[Finding]:
+def _check_voxels(paths: Iterable[Path]) -> list[Finding]:
     try:
         for path in paths:
-            check_whole(path)
+            check_voxels(path)
     except NnmtlError as error:
         return [_error(str(error))]
     return []

@@ -26,6 +26,12 @@ def explain_dataset(name: str, *, preset_name: str) -> str:
     """
     folder = preprocessed_folder(name)
     preset = load_preset(preset_name)
+    for path in (folder / FINGERPRINT, folder / f"{plans_name(preset_name)}.json"):
+        if not path.is_file():
+            raise NnmtlError(
+                f"--explain: expected {path}, but it does not exist. Run nnMTL_plan_and_preprocess "
+                f"-d {name} --preset {preset_name} first."
+            )
     geometry = cohort_geometry(read_json(folder / FINGERPRINT), where=str(folder / FINGERPRINT))
     path = folder / f"{plans_name(preset_name)}.json"
     pooled = _written_plan(read_json(path), path)

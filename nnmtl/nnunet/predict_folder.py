@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from nnmtl.cohort.biomarker import Biomarker
 from nnmtl.cohort.declaration import Declaration, parse_declaration
-from nnmtl.cohort.image_file import check_whole
+from nnmtl.cohort.image_file import check_voxels
 from nnmtl.inference.case_prediction import STATUS_OK, BiomarkerPrediction, CasePrediction
 from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
@@ -63,6 +63,9 @@ def predict_folder(
     check_center(center, model)
     files = find_images(images, dataset_json)
     check_model_folder(model, folds, CHECKPOINT)
+    every_file = [Path(path) for paths in files.values() for path in paths]
+    for path in tqdm(every_file, desc="Checking images", unit="file"):
+        check_voxels(path)
     make_trainer_findable()
     predictor = load_predictor(model, folds, device=device, exact=exact)
     cases = [(case, _reader(predictor, paths)) for case, paths in files.items()]
@@ -118,12 +121,7 @@ def _made_by(predictor: nnMTLPredictor, model: Path, folds: Sequence[int | str])
 def _reader(
     predictor: nnMTLPredictor, paths: list[str]
 ) -> Callable[[], tuple[torch.Tensor, dict[str, Any]]]:
-    def read() -> tuple[torch.Tensor, dict[str, Any]]:
-        for path in paths:
-            check_whole(Path(path))
-        return predictor.preprocess(paths)
-
-    return read
+    return lambda: predictor.preprocess(paths)
 
 
 def _write_maps(

@@ -8,6 +8,7 @@ import pytest
 import SimpleITK
 import torch
 
+from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import read_predictions
 from nnmtl.nnunet.predictor import nnMTLPredictor
 
@@ -117,3 +118,14 @@ def test_an_image_without_tumor_gets_nan_and_the_reason(own_model, workspace, tm
         assert not np.any(SimpleITK.GetArrayFromImage(written))
     row = (output / "biomarkers.csv").read_text().splitlines()[1].split(",")
     assert row[4:] == ["nan"] * 12
+
+
+def test_an_image_that_is_cut_short_is_refused_before_anything_is_written(
+    own_model, workspace, tmp_path
+):
+    shutil.copytree(workspace.raw / "imagesTs", tmp_path / "images")
+    last = max((tmp_path / "images").iterdir())
+    last.write_bytes(last.read_bytes()[:-10])
+    with pytest.raises(NnmtlError, match=f"{last.name}: the file ends before its last voxel"):
+        workspace.predict(own_model, tmp_path / "out", images=tmp_path / "images")
+    assert not (tmp_path / "out").exists()

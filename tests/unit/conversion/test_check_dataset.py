@@ -49,6 +49,15 @@ def remove(name):
     return lambda folder: (folder / name).unlink()
 
 
+def cut_short(name):
+    def change(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()  # it may be a link to the source
+        (folder / name).write_bytes(content[:-10])
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -74,6 +83,7 @@ def remove(name):
             lambda folder: (folder / "labelsTr/s02.nii.gz").write_bytes(b"broken"),
             "s02.nii.gz: expected a readable",
         ),
+        (cut_short("imagesTr/s02_0001.nii.gz"), "s02_0001.nii.gz: the file ends before its last"),
         (
             lambda folder: (folder / "labelsTr/s02.nii.gz").rename(folder / "labelsTr/x.nii.gz"),
             "'x.nii.gz' belongs to no case",

@@ -127,6 +127,16 @@ def test_tissue_alone_is_no_tumor(convert, dicom, exam, masks, caplog):
     assert "no tumor told by --tumor: part 1, part 2" in caplog.text
 
 
+def test_a_name_that_no_segment_has_is_refused_and_the_labels_are_told(
+    convert, dicom, exam, masks, tmp_path
+):
+    file = segmentation(dicom, exam, masks, categories=(TISSUE, LESION))
+    dicom.write(tmp_path / "source", [*exam.files(), file])
+    with pytest.raises(NnmtlError, match=r"--tumor Lesion: .* segments are part 1, part 2; name"):
+        dicom.convert(tmp_path / "source", tmp_path / "out", "--tumor", "Lesion")
+    assert not list((tmp_path / "out").glob("Dataset*"))
+
+
 def test_several_files_of_lesions_are_one_label_map(convert, dicom, exam, masks):
     one = segmentation(dicom, exam, masks * np.array([1, 0])[:, None, None, None])
     two = segmentation(dicom, exam, masks * np.array([0, 1])[:, None, None, None])
