@@ -13,7 +13,6 @@ from nnmtl.nnunet.optimizers import (
     parameters_without,
     set_rate,
 )
-from nnmtl.planning.architecture import ArchitecturePlan, HeadPlan, RegionPlan
 from nnmtl.planning.preset import load_preset
 from nnmtl.planning.training import TrainingPlan
 
@@ -21,26 +20,8 @@ DERIVED = {"roi_size": (8, 8), "epochs": 3, "loss_weights": {"ER": 1.0}, "reason
 
 
 @pytest.fixture
-def tower():
-    plan = ArchitecturePlan(
-        spacing_mm=(1.0, 1.0),
-        tumor_labels=(1,),
-        regions=(RegionPlan(name="core", inner_mm=None, outer_mm=0.0),),
-        taps=(0,),
-        region_masking="pool",
-        shared_encoder=True,
-        attention="single_scale",
-        token_mixer=False,
-        self_attention=False,
-        intensity=False,
-        descriptors=("log_volume",),
-        covariates=(),
-        heads=(HeadPlan(name="ER", kind="binary", num_outputs=1),),
-        width=2,
-        dropout=0.0,
-        softness_mm=0.7,
-        jitter_mm=0.0,
-    )
+def tower(make_plan):
+    plan = make_plan(attention="single_scale")
     return BiomarkerTower(plan, stage_channels=[2], input_channels=1)
 
 

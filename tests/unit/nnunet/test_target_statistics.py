@@ -8,7 +8,7 @@ from nnmtl.cohort.targets import ClassTarget, ContinuousTarget, TargetTable
 from nnmtl.losses.targets import to_head_scale
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.nnunet.target_statistics import SMALLEST_SCALE, set_target_statistics
-from nnmtl.planning.architecture import ArchitecturePlan, HeadPlan, RegionPlan
+from nnmtl.planning.architecture import HeadPlan
 
 HEADS = (
     HeadPlan(name="ER", kind="binary", num_outputs=1),
@@ -18,26 +18,8 @@ NAN = np.nan
 
 
 @pytest.fixture
-def tower():
-    plan = ArchitecturePlan(
-        spacing_mm=(1.0, 1.0),
-        tumor_labels=(1,),
-        regions=(RegionPlan(name="core", inner_mm=None, outer_mm=0.0),),
-        taps=(0,),
-        region_masking="pool",
-        shared_encoder=True,
-        attention="none",
-        token_mixer=False,
-        self_attention=False,
-        intensity=False,
-        descriptors=("log_volume",),
-        covariates=(),
-        heads=HEADS,
-        width=2,
-        dropout=0.0,
-        softness_mm=0.7,
-        jitter_mm=0.0,
-    )
+def tower(make_plan):
+    plan = make_plan(heads=HEADS)
     return BiomarkerTower(plan, stage_channels=[2], input_channels=1)
 
 
