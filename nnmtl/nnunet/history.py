@@ -51,7 +51,7 @@ class History:
         alike = [row["seconds"] for row in self.rows[-5:] if row["train"].keys() == tasks]
         minutes = np.mean(alike) * (num_epochs - len(self.rows)) / 60
         # Epochs with heads take longer, by how much is not known before the first.
-        return f"left {'over ' if len(tasks) == 1 else ''}{minutes:.1f} min"
+        return f"{'over ' if len(tasks) == 1 else ''}{minutes:.1f} min left"
 
     def _write(self) -> None:
         write_whole(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))

@@ -42,16 +42,16 @@ def test_a_new_run_forgets_the_history_of_another(tmp_path, history):
 
 def test_the_line_tells_losses_scores_and_the_time_left(history):
     line = history.line(num_epochs=10)
-    assert line.startswith("epoch 4/10  30 s  left 3.0 min")
+    assert line.startswith("epoch 4/10  30 s  3.0 min left")
     assert "segmentation -0.500, ER 0.900" in line
     assert line.endswith("validation: dice 0.800, ER auc 0.750")
 
 
 def test_epochs_before_the_heads_do_not_count_for_the_time_left(history):
     history.rows = [row(0, 10.0) | {"train": {"segmentation": -0.5}}]
-    assert "left over 0.7 min" in history.line(num_epochs=5)
+    assert "over 0.7 min left" in history.line(num_epochs=5)
     history.rows.append(row(1, 60.0))
-    assert "left 3.0 min" in history.line(num_epochs=5)
+    assert "  3.0 min left" in history.line(num_epochs=5)
 
 
 def test_a_task_that_started_late_is_averaged_over_its_own_iterations():
