@@ -6,10 +6,11 @@ from functools import partial
 from types import MappingProxyType
 
 from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker, ContinuousBiomarker
-from nnmtl.cohort.cell import format_interval
+from nnmtl.cohort.cell import format_interval, format_number
 from nnmtl.cohort.clinical_rules import ki67_interval, receptor_status
 from nnmtl.cohort.clinical_text import NotObserved, NotUnderstood
 from nnmtl.cohort.her2_rules import HER2_CATEGORIES, her2_categories, her2_status
+from nnmtl.cohort.survival_rule import survival_time
 from nnmtl.errors import NnmtlError
 
 Reading = str | NotObserved | NotUnderstood
@@ -84,12 +85,21 @@ def _ki67(texts: Mapping[str, str]) -> Reading:
     return format_interval(*interval) if isinstance(interval, tuple) else interval
 
 
+def _survival(texts: Mapping[str, str]) -> Reading:
+    time = survival_time(texts["time"], status=texts.get("status"))
+    return format_number(time) if isinstance(time, float) else time
+
+
 def _is_binary(biomarker: Biomarker) -> bool:
     return biomarker.kind == "binary"
 
 
 def _is_her2_category(biomarker: Biomarker) -> bool:
     return isinstance(biomarker, CategoricalBiomarker) and biomarker.categories == HER2_CATEGORIES
+
+
+def _is_continuous(biomarker: Biomarker) -> bool:
+    return biomarker.kind == "continuous"
 
 
 def _is_percentage(biomarker: Biomarker) -> bool:
@@ -132,6 +142,13 @@ RULES: Mapping[str, ClinicalRule] = MappingProxyType(
             fits=_is_percentage,
             read=_ki67,
             codes=_CODES,
+        ),
+        "survival": ClinicalRule(
+            roles=("time", "status"),
+            biomarker="continuous",
+            fits=_is_continuous,
+            read=_survival,
+            codes=frozenset(),
         ),
     }
 )

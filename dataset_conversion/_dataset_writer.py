@@ -1,16 +1,22 @@
 """Writes an nnU-Net raw dataset folder, whole or not at all."""
 
 import json
+import logging
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from nnmtl.cohort.declaration import KEY, Declaration, declaration_to_json
-from nnmtl.cohort.image_file import read_header, write_constant_image
+from nnmtl.cohort.image_file import ImageHeader, read_header, write_constant_image
 from nnmtl.cohort.raw_dataset import declared_labels
+from nnmtl.dataset_conversion._placed_file import grid_of_slices_first, place_file
 from nnmtl.dataset_conversion._source_images import SourceCase
 from nnmtl.errors import NnmtlError
+
+_logger = logging.getLogger(__name__)
+
+_CASES_BETWEEN_LINES = 100  # where files are written anew, a minute or so
 
 
 def new_dataset_folder(raw_folder: Path, dataset_id: int, name: str) -> Path:
@@ -81,37 +87,50 @@ def write_images(
     *,
     test_case_ids: Collection[str],
     ending: str,
+    mask_values: Mapping[int, int] | None,
     ignore_label: int | None,
     with_copies: bool,
 ) -> None:
     """Places the files of all cases, linked or copied, into imagesTr, labelsTr and so on.
 
+    Masks are written anew where `mask_values` changes them, all files where a case tells its grid.
+
     A missing channel becomes an image of zeros; a training case without mask a label map of
     `ignore_label`.
     """
-    for case in cases:
+    for number, case in enumerate(cases, start=1):
         part = "Ts" if case.case_id in test_case_ids else "Tr"
         for kind in ("images", "labels"):
             (folder / f"{kind}{part}").mkdir(exist_ok=True)
-        grid = read_header(case.present[0])
+        grid = _grid(case)
         for channel, path in enumerate(case.channels):
             target = folder / f"images{part}" / f"{case.case_id}_{channel:04d}{ending}"
             if path is None:
                 write_constant_image(target, grid, 0)
             else:
-                _place(path, target, with_copies=with_copies)
+                place_file(
+                    path,
+                    target,
+                    with_copies=with_copies,
+                    slices_first_mm=case.slices_first_mm,
+                )
         target = folder / f"labels{part}" / f"{case.case_id}{ending}"
         if case.mask is not None:
-            _place(case.mask, target, with_copies=with_copies)
+            place_file(
+                case.mask,
+                target,
+                with_copies=with_copies,
+                values=mask_values,
+                slices_first_mm=case.slices_first_mm,
+            )
         elif part == "Tr" and ignore_label is not None:
             write_constant_image(target, grid, ignore_label)
+        if number % _CASES_BETWEEN_LINES == 0:
+            _logger.info("%d of %d cases written", number, len(cases))
 
 
-def _place(path: Path, target: Path, *, with_copies: bool) -> None:
-    if with_copies:
-        shutil.copyfile(path, target)
-        return
-    try:
-        target.symlink_to(path.resolve())
-    except OSError as error:
-        raise NnmtlError(f"{target}: cannot be linked ({error}); convert with --copy.") from error
+def _grid(case: SourceCase) -> ImageHeader:
+    header = read_header(case.present[0])
+    if case.slices_first_mm is None:
+        return header
+    return grid_of_slices_first(header, case.slices_first_mm)

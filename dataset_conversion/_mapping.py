@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnmtl.cohort.biomarker import Biomarker, parse_biomarker
+from nnmtl.cohort.raw_dataset import declared_labels
 from nnmtl.cohort.strict_json import (
     as_boolean,
     as_integer,
@@ -32,6 +33,7 @@ _OPTIONAL = (
     "covariates",
     "images",
     "mask",
+    "mask_values",
     "missing_channels",
     "absent_images_are_missing_channels",
     "not_observed",
@@ -75,7 +77,9 @@ class TableMapping:
         tumor_labels: those of them that are tumor.
         images: a path per channel below the source folder, with `{case}` for the case id; None
             for nnU-Net's own layout.
-        mask: the same of the label map.
+        mask: the same of the label map; of several paths the first that exists is taken. None for
+            nnU-Net's own layout.
+        mask_values: the label of each value in the masks; None where they hold labels already.
         missing_channels: per channel, which rows lack it.
         absent_images_are_missing_channels: whether an absent file means a missing channel.
         not_observed: texts that mean an empty cell.
@@ -95,7 +99,8 @@ class TableMapping:
     labels: Mapping[str, object]
     tumor_labels: tuple[int, ...]
     images: tuple[str, ...] | None
-    mask: str | None
+    mask: tuple[str, ...] | None
+    mask_values: Mapping[int, int] | None
     missing_channels: Mapping[int, Flag]
     absent_images_are_missing_channels: bool
     not_observed: tuple[str, ...]
@@ -152,7 +157,8 @@ def read_mapping(path: Path) -> TableMapping:
             for label in as_list(entries["tumor_labels"], where=f"{where}: tumor_labels")
         ),
         images=_parse_images(entries, len(channel_names), where=where),
-        mask=_parse_pattern(entries["mask"], where=f"{where}: mask") if "mask" in entries else None,
+        mask=_parse_masks(entries, where=f"{where}: mask"),
+        mask_values=_parse_mask_values(entries, where=where),
         missing_channels=_parse_flags(entries, len(channel_names), where=where),
         absent_images_are_missing_channels=as_boolean(
             entries.get("absent_images_are_missing_channels", False),
@@ -241,6 +247,33 @@ def _parse_images(
             f"{len(patterns)}."
         )
     return tuple(_parse_pattern(pattern, where=f"{where}: images") for pattern in patterns)
+
+
+def _parse_masks(entries: Mapping[str, object], *, where: str) -> tuple[str, ...] | None:
+    if "mask" not in entries:
+        return None
+    patterns = entries["mask"] if isinstance(entries["mask"], list) else [entries["mask"]]
+    if not patterns:
+        raise NnmtlError(f"{where}: expected a pattern or a list of them, got an empty list.")
+    return tuple(_parse_pattern(pattern, where=where) for pattern in patterns)
+
+
+def _parse_mask_values(entries: Mapping[str, object], *, where: str) -> dict[int, int] | None:
+    """By value; the background 0 is always 0. None where nothing is to be changed."""
+    if "mask_values" not in entries:
+        return None
+    labels = declared_labels(as_object(entries["labels"], where=f"{where}: labels"))
+    where = f"{where}: mask_values"
+    values = {0: 0}
+    for text, value in as_object(entries["mask_values"], where=where).items():
+        label = as_integer(value, where=where)
+        if not text.isdecimal() or label not in labels:
+            raise NnmtlError(
+                f"{where}: expected the label of each value, such as 4: 3, with labels among "
+                f"{', '.join(map(str, sorted(labels)))}, got {text!r}: {label}."
+            )
+        values[int(text)] = label
+    return values
 
 
 def _parse_pattern(value: object, *, where: str) -> str:

@@ -1,15 +1,19 @@
 """Finds the images and masks of each case and checks that they lie on one grid."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nnmtl.cohort.image_file import geometry_mismatch, read_header
 from nnmtl.dataset_conversion._mapping import TableMapping
 from nnmtl.errors import NnmtlError
 
-# What SimpleITKIOWithReorient reads and one file holds; the longest first.
+# What SimpleITKIOWithReorient reads and one file holds; the longest first. A .nii is packed.
 ENDINGS = (".nii.gz", ".nrrd", ".mha")
+_NOT_PACKED = ".nii"
+
+Locate = Callable[[str, str], Path]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +24,14 @@ class SourceCase:
         case_id: of the case.
         channels: one path per channel; None for a missing one.
         mask: the label map; None where the tumor was never outlined.
+        slices_first_mm: the spacing (z, y, x) of files that tell no grid and have the axes in this
+            order; None where the files tell it.
     """
 
     case_id: str
     channels: tuple[Path | None, ...]
     mask: Path | None
+    slices_first_mm: tuple[float, float, float] | None = None
 
     @property
     def missing_channels(self) -> tuple[int, ...]:
@@ -55,7 +62,12 @@ class SourceImages:
 
 
 def find_images(
-    source: Path, mapping: TableMapping, flagged: Mapping[str, Collection[int]]
+    source: Path,
+    mapping: TableMapping,
+    flagged: Mapping[str, Collection[int]],
+    *,
+    locate_image: Locate | None = None,
+    locate_mask: Locate | None = None,
 ) -> SourceImages:
     """Finds every file of the cases of a table.
 
@@ -63,6 +75,8 @@ def find_images(
         source: folder that the patterns start from.
         mapping: names the patterns.
         flagged: per case id, the channels that the table calls missing.
+        locate_image: the path of a pattern for a case; None for the pattern below `source`.
+        locate_mask: the same of masks.
 
     Raises:
         NnmtlError: if a channel is absent that may not be, or file endings differ.
@@ -70,10 +84,12 @@ def find_images(
     if not source.is_dir():
         raise NnmtlError(f"SOURCE: expected a folder of images, got {str(source)!r}.")
     images = mapping.images or _default_images(source, len(mapping.channel_names))
-    mask = mapping.mask or f"labelsTr/{{case}}{_ending(Path(images[0]))}"
+    masks = mapping.mask or (f"labelsTr/{{case}}{_ending(Path(images[0]))}",)
+    locate_image = locate_image or partial(_below, source)
+    locate_mask = locate_mask or partial(_below, source)
     cases, without_image = [], []
     for case_id in sorted(flagged):
-        paths = [source / pattern.replace("{case}", case_id) for pattern in images]
+        paths = [locate_image(pattern, case_id) for pattern in images]
         if not any(path.is_file() for path in paths):
             without_image.append(case_id)
             continue
@@ -86,17 +102,35 @@ def find_images(
                 f"the case {case_id!r} has no channel left: all are flagged or absent; remove its "
                 "row or correct the flags."
             )
-        outlined = source / mask.replace("{case}", case_id)
-        cases.append(
-            SourceCase(
-                case_id=case_id, channels=channels, mask=outlined if outlined.is_file() else None
-            )
-        )
+        outlined = (locate_mask(pattern, case_id) for pattern in masks)
+        mask = next((path for path in outlined if path.is_file()), None)
+        cases.append(SourceCase(case_id=case_id, channels=channels, mask=mask))
     return SourceImages(
         cases=tuple(cases),
         ending=_common_ending(cases, source),
         without_image=tuple(without_image),
         without_row=tuple(sorted(_cases_of_pattern(source, images[0]) - set(flagged))),
+    )
+
+
+def packed_or_not(path: Path) -> Path:
+    """The path, or that of the same file as .nii where only this one exists."""
+    plain = path.with_name(path.name.removesuffix(".gz"))
+    return plain if plain.is_file() and not path.is_file() else path
+
+
+def folder_that_holds(source: Path, pattern: str) -> Path:
+    """SOURCE or the first folder at most three levels below it with an entry of this pattern.
+
+    Raises:
+        NnmtlError: if there is none.
+    """
+    for depth in range(4):
+        for path in sorted(source.glob("/".join(["*"] * depth + [pattern]))):
+            return path.parent
+    raise NnmtlError(
+        f"SOURCE: expected {pattern} in {source} or up to three folders below, but there is none; "
+        "unpack the images there, or give --targets-only."
     )
 
 
@@ -110,6 +144,10 @@ def check_grids(cases: Sequence[SourceCase]) -> None:
     if problems:
         more = f" ({len(problems) - 1} more cases have the like)" if problems[1:] else ""
         raise NnmtlError(f"{problems[0]}; resample one to the other{more}.")
+
+
+def _below(source: Path, pattern: str, case_id: str) -> Path:
+    return source / pattern.replace("{case}", case_id)
 
 
 def _grid_problem(case: SourceCase) -> str | None:
@@ -164,6 +202,8 @@ def _ending(path: Path) -> str:
     for ending in ENDINGS:
         if path.name.endswith(ending):
             return ending
+    if path.name.endswith(_NOT_PACKED):
+        return f"{_NOT_PACKED}.gz"
     raise NnmtlError(
         f"{path}: expected one of the endings {', '.join(ENDINGS)}; convert the image."
     )

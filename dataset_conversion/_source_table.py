@@ -37,7 +37,7 @@ def find_source_table(source: str | None, names: Sequence[str]) -> Path:
 def read_source_table(
     path: Path, columns: Sequence[str], *, header_with: str | None = None
 ) -> list[CsvRow]:
-    """The rows of a .csv or of the first sheet of an .xlsx, other columns left in.
+    """The rows of a .csv, of a .tsv or of the first sheet of an .xlsx, other columns left in.
 
     Args:
         path: of the table.
@@ -47,9 +47,9 @@ def read_source_table(
     Raises:
         NnmtlError: if it cannot be read or lacks one of the columns.
     """
-    if path.suffix.lower() not in (".csv", ".xlsx"):
-        raise NnmtlError(f"--table: expected a .csv or .xlsx file, got {str(path)!r}.")
-    lines = read_lines(path) if path.suffix.lower() == ".csv" else _sheet_lines(path)
+    if path.suffix.lower() not in (".csv", ".tsv", ".xlsx"):
+        raise NnmtlError(f"--table: expected a .csv, .tsv or .xlsx file, got {str(path)!r}.")
+    lines = _sheet_lines(path) if path.suffix.lower() == ".xlsx" else read_lines(path)
     above = 0
     if header_with is not None:
         headers = (number for number, line in enumerate(lines) if header_with in line)

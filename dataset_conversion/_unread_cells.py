@@ -1,4 +1,4 @@
-"""The report of every cell that a clinical rule could not turn into a value."""
+"""The report of every cell that says something and gives no value."""
 
 import logging
 from collections import defaultdict
@@ -10,7 +10,7 @@ from nnmtl.cohort.clinical_text import NotUnderstood
 from nnmtl.cohort.csv_file import CsvRow, write_csv
 from nnmtl.dataset_conversion._clinical_column import RULES
 from nnmtl.dataset_conversion._mapping import TableMapping
-from nnmtl.dataset_conversion._source_column import RuledColumns
+from nnmtl.dataset_conversion._source_column import RuledColumns, SourceColumn
 from nnmtl.dataset_conversion._source_table import read_by_rule
 from nnmtl.errors import NnmtlError
 
@@ -31,7 +31,7 @@ class UnreadCell:
         row: of the source table, whose header is row 1.
         biomarker: that stays empty.
         columns: of the source table.
-        outcome: `not understood`, or `undecided` where the rule gives no value.
+        outcome: `not understood`, or `undecided` where rule or mapping gives no value.
         reason: why.
     """
 
@@ -44,7 +44,7 @@ class UnreadCell:
 
 
 def find_unread(rows: Sequence[CsvRow], mapping: TableMapping) -> list[UnreadCell]:
-    """Every cell of the rules' biomarkers that says something and gives no value.
+    """Every cell of a biomarker that says something and gives no value.
 
     Raises:
         NnmtlError: if a column holds codes that its rule would misread.
@@ -55,6 +55,8 @@ def find_unread(rows: Sequence[CsvRow], mapping: TableMapping) -> list[UnreadCel
             _refuse_codes(rows, source, mapping.not_observed)
             cells = [_unread(row, name, source, mapping) for row in rows]
             found += [cell for cell in cells if cell]
+        elif source.values is not None and name not in mapping.covariates:
+            found += _left_open(rows, name, source, mapping)
     return found
 
 
@@ -97,6 +99,25 @@ def _unread(
         outcome="not understood" if isinstance(reading, NotUnderstood) else "undecided",
         reason=reading.reason,
     )
+
+
+def _left_open(
+    rows: Sequence[CsvRow], biomarker: str, column: SourceColumn, mapping: TableMapping
+) -> list[UnreadCell]:
+    """The texts that the mapping turns into an empty cell, such as `indeterminate`."""
+    values = column.values or {}
+    return [
+        UnreadCell(
+            case_id=row[mapping.case_id],
+            row=row.number,
+            biomarker=biomarker,
+            columns=column.name,
+            outcome="undecided",
+            reason="the mapping gives this text no value",
+        )
+        for row in rows
+        if row[column.name] not in ("", *mapping.not_observed) and not values[row[column.name]]
+    ]
 
 
 def _refuse_codes(

@@ -1,4 +1,4 @@
-"""Images and masks in folders plus a table of labels (.csv, .xlsx), described by a mapping file.
+"""Images and masks in folders plus a table of labels (.csv, .tsv, .xlsx), described by a mapping.
 
 The mapping is a JSON file; see the reference of files. Images are linked unless --copy is given.
 """
@@ -52,7 +52,9 @@ _LARGEST_DENOMINATOR = 100  # a holdout of whole percents
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what this converter needs beside the common arguments."""
-    parser.add_argument("--table", type=Path, required=True, help=".csv or .xlsx, a row per case")
+    parser.add_argument(
+        "--table", type=Path, required=True, help=".csv, .tsv or .xlsx, a row per case"
+    )
     parser.add_argument(
         "--mapping",
         type=Path,
@@ -102,6 +104,7 @@ def convert_rows(
     *,
     source: Path,
     folder: Path,
+    found: SourceImages | None = None,
 ) -> None:
     """Checks everything, then writes the dataset unless it is a dry run.
 
@@ -111,13 +114,17 @@ def convert_rows(
         arguments: those of `add_image_arguments`, and `dry_run`.
         source: the folder of images.
         folder: of the dataset.
+        found: the images of the rows; None to find them by the mapping's patterns.
 
     Raises:
         NnmtlError: for the first thing in table or images that is not as it should be.
     """
     plan = _plan(rows, mapping)
     if not arguments.targets_only:
-        plan = _with_images(plan, source, rows, mapping, skip_absent=arguments.skip_absent)
+        if found is None:
+            flagged = {row[mapping.case_id]: missing_channels(row, mapping) for row in rows}
+            found = find_images(source, mapping, flagged)
+        plan = _with_images(plan, found, mapping, skip_absent=arguments.skip_absent)
     _log(plan)
     if not arguments.dry_run:
         with written_aside(folder) as aside:
@@ -165,10 +172,8 @@ def _plan(rows: Sequence[CsvRow], mapping: TableMapping) -> _Plan:
 
 
 def _with_images(
-    plan: _Plan, source: Path, rows: Sequence[CsvRow], mapping: TableMapping, *, skip_absent: bool
+    plan: _Plan, found: SourceImages, mapping: TableMapping, *, skip_absent: bool
 ) -> _Plan:
-    flagged = {row[mapping.case_id]: missing_channels(row, mapping) for row in rows}
-    found = find_images(source, mapping, flagged)
     _check_found(found, skip_absent=skip_absent)
     check_grids(found.cases)
     table = plan.table.select(case.case_id for case in found.cases)
@@ -229,6 +234,7 @@ def _write(plan: _Plan, folder: Path, mapping: TableMapping, *, with_copies: boo
         plan.cases,
         test_case_ids=plan.test_case_ids,
         ending=plan.ending,
+        mask_values=mapping.mask_values,
         ignore_label=ignore_label if isinstance(ignore_label, int) else None,
         with_copies=with_copies,
     )

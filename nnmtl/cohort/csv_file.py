@@ -58,12 +58,13 @@ def read_csv(path: Path, columns: Sequence[str], *, with_others: bool = False) -
 
 
 def read_lines(path: Path) -> list[list[str]]:
-    """The cells of every line of a UTF-8 file.
+    """The cells of every line of a UTF-8 file, separated by commas, or by tabs in a .tsv.
 
     Raises:
         NnmtlError: if the file is absent or not UTF-8.
     """
-    return list(csv.reader(io.StringIO(_read_text(path), newline="")))
+    between = "\t" if path.suffix.lower() == ".tsv" else ","
+    return list(csv.reader(io.StringIO(_read_text(path), newline=""), delimiter=between))
 
 
 def rows_of_lines(

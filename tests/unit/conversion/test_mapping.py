@@ -32,7 +32,7 @@ def read(tmp_path):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_mapping_is_read_by_its_name(name):
-    assert read_mapping(Path(name)).biomarkers
+    assert read_mapping(Path(name)).tumor_labels
 
 
 def test_the_source_columns_are_those_that_the_mapping_names(read):
@@ -76,3 +76,24 @@ def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "m.json").write_text("{")
     with pytest.raises(NnmtlError, match=r"m\.json: expected JSON"):
         read_mapping(tmp_path / "m.json")
+
+
+def test_a_mask_may_have_several_patterns(read):
+    assert read(mask="{case}/a.nii.gz").mask == ("{case}/a.nii.gz",)
+    both = ["{case}/a.nii.gz", "{case}/b.nii.gz"]
+    assert read(mask=both).mask == tuple(both)
+    with pytest.raises(NnmtlError, match="a pattern or a list of them, got an empty list"):
+        read(mask=[])
+
+
+def test_the_background_needs_no_value_of_its_own(read):
+    assert read(mask_values={"4": 1}).mask_values == {0: 0, 4: 1}
+    assert read().mask_values is None
+
+
+@pytest.mark.parametrize("values", [{"4": 2}, {"four": 1}])
+def test_a_value_must_become_a_declared_label(read, values):
+    with pytest.raises(
+        NnmtlError, match=r"mask_values: expected the label of each value, .* 0, 1, got"
+    ):
+        read(mask_values=values)
