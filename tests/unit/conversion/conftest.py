@@ -1,5 +1,9 @@
-"""A small source folder: 16 cases of 15 patients in two centers, two channels, one table."""
+"""A small source folder: 16 cases of 15 patients in two centers, two channels, one table.
 
+And empty folders to be filled with imitations of the trees of public sets.
+"""
+
+import csv
 import json
 
 import numpy as np
@@ -7,6 +11,9 @@ import pytest
 import SimpleITK
 
 from nnmtl.cli.convert import main
+from nnmtl.cohort.declaration import parse_declaration
+from nnmtl.cohort.image_file import read_array
+from nnmtl.cohort.targets import read_targets
 
 NUM_CASES = 16
 MAPPING = {
@@ -93,3 +100,66 @@ def source(tmp_path, monkeypatch):
             made.write_image(f"imagesTr/{case_name(index)}_{channel:04d}.nii.gz")
         made.write_image(f"labelsTr/{case_name(index)}.nii.gz", value=1)
     return made
+
+
+class PublicTree:
+    """A folder to be filled, and its conversions."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.raw_folder = folder.parent / "raw"
+        folder.mkdir(parents=True)
+
+    def write_table(self, name, columns, *rows):
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (self.folder / name).open("w", newline="") as file:
+            writer = csv.writer(file, delimiter="\t" if name.endswith(".tsv") else ",")
+            writer.writerows([columns, *rows])
+
+    def write_images(self, pattern, *names, array=None, spacing=(1.0, 1.0, 1.0)):
+        """Writes the array at each path of a pattern with `{}`; by default a small ramp."""
+        array = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6) if array is None else array
+        image = SimpleITK.GetImageFromArray(array)
+        image.SetSpacing(spacing)
+        for name in names:
+            path = self.folder / pattern.replace("{}", name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            SimpleITK.WriteImage(image, str(path))
+
+    def write_mask(self, path, *values, spacing=(1.0, 1.0, 1.0)):
+        """A mask with one voxel of each value, on the grid of the images."""
+        array = np.zeros((4, 5, 6), np.uint8)
+        array[1, 2, : len(values)] = values
+        self.write_images(path, "", array=array, spacing=spacing)
+
+    def convert(self, converter, *options):
+        main([converter, str(self.folder), "-d", "5", *map(str, options)])
+        return Converted(next(self.raw_folder.glob("Dataset005_*")))
+
+
+class Converted:
+    """A dataset folder and what its files say."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.dataset_json = json.loads((folder / "dataset.json").read_text())
+        self.declaration = parse_declaration(self.dataset_json)
+        self.table = read_targets(folder / "targets.csv", self.declaration)
+
+    def cells(self, name):
+        return dict(zip(self.table.case_ids, self.table.targets[name].cells(), strict=True))
+
+    def labels(self, case):
+        """The row of a label map that `write_mask` fills."""
+        array = read_array(self.folder / "labelsTr" / f"{case}.nii.gz")
+        return array[1, 2].tolist()
+
+    def unread(self):
+        with (self.folder / "not_understood.csv").open() as file:
+            return {(row["case_id"], row["biomarker"]) for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    return PublicTree(tmp_path / "source")
