@@ -22,9 +22,11 @@ def folders(real_data, tmp_path_factory):
         patch.setenv("nnUNet_raw", str(raw_folder))
         main(["mama_mia", str(real_data / "mamamia"), "-d", "511", "--targets-only"])
         main(["duke", str(real_data / "duke"), "-d", "512", "--targets-only"])
+        main(["ucsf_pdgm", str(real_data / "ucsf_pdgm"), "-d", "513", "--targets-only"])
     return {
         "mama_mia": raw_folder / "Dataset511_MAMAMIA",
         "duke": raw_folder / "Dataset512_Duke",
+        "ucsf_pdgm": raw_folder / "Dataset513_UCSFPDGM",
     }
 
 
@@ -113,3 +115,60 @@ def test_the_spacing_of_duke_is_that_of_mama_mia(folders):
         for key in ("spacing_y_mm", "spacing_x_mm"):
             assert float(other[number][key]) == pytest.approx(float(one[number][key]), abs=1e-4)
         assert other[number]["shape_y"] == one[number]["shape_y"]
+
+
+def test_counts_of_ucsf_pdgm_are_those_of_its_table(folders):
+    table = table_of(folders["ucsf_pdgm"])
+    assert (len(table.case_ids), len(set(table.patient_ids))) == (501, 495)
+    assert count_events(table, "IDH") == {"0": 398, "1": 103}
+    assert count_events(table, "MGMT") == {"0": 114, "1": 302}
+    assert count_events(table, "codel_1p19q") == {"0": 395, "1": 9}
+    assert count_events(table, "Grade") == {"G2": 56, "G3": 43, "G4": 402}
+    assert count_events(table, "OS") == {"observed": 250}
+    with (folders["ucsf_pdgm"] / "not_understood.csv").open() as file:
+        report = Counter(row["biomarker"] for row in csv.DictReader(file))
+    assert report == {"MGMT": 5, "codel_1p19q": 6, "OS": 250}
+
+
+def test_second_exams_of_ucsf_pdgm_agree_with_the_first(folders):
+    table = table_of(folders["ucsf_pdgm"])
+    by_patient = {}
+    for row, patient in enumerate(table.patient_ids):
+        by_patient.setdefault(patient, []).append(row)
+    pairs = [rows for rows in by_patient.values() if len(rows) == 2]
+    assert len(pairs) == 6
+    for target in table.targets.values():
+        cells = target.cells()
+        assert all(cells[first] == cells[second] for first, second in pairs)
+
+
+@pytest.fixture(scope="module")
+def ispy2(real_data, tmp_path_factory):
+    source = real_data / "breastdcedl_ispy2"
+    if not source.is_dir():
+        pytest.skip(f"needs BreastDCEDL's table of I-SPY2 in {source.name} there")
+    raw_folder = tmp_path_factory.mktemp("ispy2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("nnUNet_raw", str(raw_folder))
+        main(["ispy2", str(source), "-d", "514", "--targets-only"])
+    return table_of(raw_folder / "Dataset514_ISPY2")
+
+
+def test_counts_of_ispy2_are_those_of_its_table(ispy2):
+    assert len(ispy2.case_ids) == len(set(ispy2.patient_ids)) == 982
+    assert count_events(ispy2, "HR") == {"0": 446, "1": 536}
+    assert count_events(ispy2, "HER2") == {"0": 740, "1": 242}
+    assert count_events(ispy2, "pCR") == {"0": 666, "1": 316}
+
+
+def test_ispy2_and_mama_mia_agree_on_the_patients_that_they_share(ispy2, mama_mia):
+    of_mama_mia = {case: row for row, case in enumerate(mama_mia.case_ids)}
+    shared = [
+        (row, of_mama_mia[name])
+        for row, case in enumerate(ispy2.case_ids)
+        if (name := f"ISPY2_{case.rpartition('-')[2]}") in of_mama_mia
+    ]
+    assert len(shared) == 980
+    for name in ("HR", "HER2", "pCR"):
+        one, other = ispy2.targets[name].cells(), mama_mia.targets[name].cells()
+        assert [one[row] for row, _ in shared] == [other[row] for _, row in shared]
