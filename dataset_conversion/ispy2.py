@@ -41,8 +41,9 @@ from nnmtl.dataset_conversion.table import add_image_arguments, convert_rows
 from nnmtl.errors import NnmtlError
 
 _TABLES = ("metadata_spy2_vis1_for_modeling.csv",)
+# A NIfTI whose matrix is the identity; SimpleITK turns its x and y, which point elsewhere in NIfTI.
 _UNTOLD = ImageHeader(
-    size=(), spacing_mm=(1, 1, 1), origin_mm=(0, 0, 0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    size=(), spacing_mm=(1, 1, 1), origin_mm=(0, 0, 0), direction=(-1, 0, 0, 0, -1, 0, 0, 0, 1)
 )
 
 

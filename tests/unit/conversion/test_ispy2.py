@@ -1,5 +1,6 @@
 """The converter of I-SPY2 as BreastDCEDL, on an invented imitation of its tree."""
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -11,7 +12,8 @@ ROWS = [
     ("ACRIN-6698-1", "6", "4", "2.0", "0.7", "44.0", "0", "0", "1"),
     ("ISPY2-2", "6", "4", "2.5", "0.6", "", "1", "1", "0"),
 ]
-PHASES = ("0", "1", "2")
+
+UNTOLD = np.eye(4)
 
 
 @pytest.fixture
@@ -20,24 +22,25 @@ def ispy2(tree):
     return tree
 
 
-def slices_first(voxels):
-    """What SimpleITK must be given so that the file's first axis is that of the slices."""
-    return np.ascontiguousarray(voxels.transpose(2, 1, 0))
-
-
 @pytest.fixture
 def voxels():
-    """(slice, row, column)"""
+    """(slice, row, column), as the published files have their axes."""
     return np.arange(4 * 6 * 6, dtype=np.int16).reshape(4, 6, 6)
 
 
-def add_images(ispy2, voxels, *, image="dce/{}", mask="mask/{}", spacing=(1.0, 1.0, 1.0)):
+def write(path, voxels, affine):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+
+
+def add_images(source, voxels, *, image="dce", mask="mask", affine=UNTOLD):
     for case in (row[0] for row in ROWS):
-        path = image.replace("{}", f"{case}_spy2_vis1_dce_aqc_{{}}.nii.gz").replace("{case}", case)
-        ispy2.write_images(path, *PHASES, array=slices_first(voxels), spacing=spacing)
-        path = mask.replace("{}", f"{case}_spy2_vis1_mask.nii.gz").replace("{case}", case)
+        for phase in range(3):
+            name = f"{case}_spy2_vis1_dce_aqc_{phase}.nii.gz"
+            write(source.folder / image.replace("{case}", case) / name, voxels, affine)
         tumor = (voxels == 50).astype(np.int32)
-        ispy2.write_images(path, "", array=slices_first(tumor), spacing=spacing)
+        name = f"{case}_spy2_vis1_mask.nii.gz"
+        write(source.folder / mask.replace("{case}", case) / name, tumor, affine)
 
 
 def test_targets_are_those_of_the_table(ispy2):
@@ -53,9 +56,9 @@ def test_targets_are_those_of_the_table(ispy2):
     "places",
     [
         {},
-        {"mask": "masks/{}"},
-        {"image": "{case}/dce/{}", "mask": "{case}/mask/{}"},
-        {"image": "BreastDCEDL_ISPY2/dce/{}", "mask": "BreastDCEDL_ISPY2/mask/{}"},
+        {"mask": "masks"},
+        {"image": "{case}/dce", "mask": "{case}/mask"},
+        {"image": "BreastDCEDL_ISPY2/dce", "mask": "BreastDCEDL_ISPY2/mask"},
     ],
 )
 def test_files_without_a_grid_get_that_of_the_table(ispy2, voxels, places):
@@ -68,7 +71,7 @@ def test_files_without_a_grid_get_that_of_the_table(ispy2, voxels, places):
 
 
 def test_files_with_a_grid_are_kept(ispy2, voxels):
-    add_images(ispy2, voxels, spacing=(2.0, 0.7, 0.7))
+    add_images(ispy2, voxels, affine=np.diag([2.0, 0.7, 0.7, 1]))
     folder = ispy2.convert("ispy2").folder
     assert (folder / "imagesTr/ISPY2-2_0000.nii.gz").is_symlink()
 
