@@ -12,7 +12,7 @@ from nnmtl.cohort.clinical_text import NotObserved, NotUnderstood, normalized, s
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _DEAD = frozenset({"dead", "deceased", "died"})
-# BraTS writes `ALIVE (361 days later)` in the column of the days.
+# BraTS writes `ALIVE (400 days later)` in the column of the days.
 _ALIVE = re.compile(r"(?:alive|living|lost to follow[ -]up|censored)\b.*")
 _CENSORED = "alive when last seen, so that survival is only known to be longer"
 

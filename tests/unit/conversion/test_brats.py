@@ -36,7 +36,7 @@ def brats_2020(tree):
         "survival_info.csv",
         ("Brats20ID", "Age", "Survival_days", "Extent_of_Resection"),
         ("BraTS20_Training_001", "60.5", "289", "GTR"),
-        ("BraTS20_Training_002", "50", "ALIVE (361 days later)", "NA"),
+        ("BraTS20_Training_002", "50", "ALIVE (400 days later)", "NA"),
     )
     return tree
 
