@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from nnmtl.errors import NnmtlError
     from nnmtl.nnunet.fingerprint import extract_fingerprint
     from nnmtl.nnunet.folders import dataset_name, preprocessed_folder, raw_folder
-    from nnmtl.nnunet.planner import plan_experiment
+    from nnmtl.nnunet.planner import plan_experiment, read_preset
     from nnmtl.nnunet.preprocess import preprocess
 
     name = dataset_name(arguments.dataset)
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise NnmtlError(
             f"{name}: {len(errors)} errors, listed above. Correct them, then run this again."
         )
+    read_preset(name, preset_name=arguments.preset)  # refused now, not after the fingerprint
     extract_fingerprint(name, num_processes=arguments.num_processes)
     plans = plan_experiment(name, preset_name=arguments.preset)
     preprocess(name, plans, arguments.configuration, num_processes=arguments.num_processes)

@@ -1,7 +1,7 @@
 """The answers of several models, laid side by side on the cases that all of them have."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -30,6 +30,45 @@ class Part:
     joined: Joined
     dice: Mapping[str, float] | None
     is_phantom: bool
+
+
+def merge_tasks(parts: Sequence[Part]) -> Part:
+    """The answers of a model per task, on the same cases, as those of one model.
+
+    Each of them draws its own mask: the Dice of a case is the mean over the models.
+
+    Raises:
+        NnmtlError: if two of them have not the same cases, or answer the same biomarker.
+    """
+    first, *others = parts
+    for other in others:
+        if other.joined.case_ids != first.joined.case_ids:
+            raise NnmtlError(
+                f"{other.source}: expected predictions of the {len(first.joined.case_ids)} cases "
+                f"in {first.source}, got {len(other.joined.case_ids)} cases, not all of them the "
+                "same; predict the same cases with the model of every task."
+            )
+    biomarkers = tuple(chain.from_iterable(part.joined.biomarkers for part in parts))
+    names = [entry.biomarker.name for entry in biomarkers]
+    if len(set(names)) < len(names):
+        raise NnmtlError(
+            f"{first.source}: expected a model per biomarker, got two that answer one of "
+            f"{', '.join(names)}; give them different names."
+        )
+    return Part(
+        source=", ".join(part.source for part in parts),
+        joined=replace(first.joined, biomarkers=biomarkers),
+        dice=_mean_dice([part.dice for part in parts]),
+        is_phantom=any(part.is_phantom for part in parts),
+    )
+
+
+def _mean_dice(dice: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
+    drawn = [each for each in dice if each is not None]
+    if len(drawn) < len(dice):
+        return None
+    common = [case_id for case_id in drawn[0] if all(case_id in each for each in drawn)]
+    return {case_id: float(np.mean([each[case_id] for each in drawn])) for case_id in common}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

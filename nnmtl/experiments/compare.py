@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnmtl.errors import NnmtlError
-from nnmtl.evaluation.compared import Entry, Part, Run
+from nnmtl.evaluation.compared import Entry, Part, Run, merge_tasks
 from nnmtl.evaluation.comparison import Comparison, compare
 from nnmtl.evaluation.join import join
 from nnmtl.evaluation.label_maps import judge_segmentation
@@ -26,9 +26,10 @@ from nnmtl.experiments.compare_jobs import Job
 from nnmtl.experiments.evaluate_folder import answers_of
 from nnmtl.inference.case_prediction import STATUS_OK, CasePrediction
 from nnmtl.inference.predictions import PredictionSet, read_predictions
-from nnmtl.nnunet.cohort_files import SPLITS, read_json
+from nnmtl.nnunet.cohort_files import SPLITS, read_declaration, read_json
 from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
-from nnmtl.planning.preset import load_preset
+from nnmtl.nnunet.planner import read_preset
+from nnmtl.planning.preset import load_preset, single_task_presets
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +84,13 @@ def list_jobs(settings: CompareSettings) -> list[Job]:
         NnmtlError: if a preset does not exist, a name stands twice, or there is nothing to predict.
     """
     _check(settings)
+    trained = [entry.name for entry in settings.named if entry.is_preset]
+    presets = [preset for name in trained for preset in _presets(name, settings.dataset)]
     return [
         Job(
             dataset=settings.dataset,
             output=settings.output,
-            preset=entry.name,
+            preset=preset,
             fold=fold,
             seed=seed,
             split=settings.split,
@@ -95,9 +98,20 @@ def list_jobs(settings: CompareSettings) -> list[Job]:
         )
         for seed in settings.seeds
         for fold in settings.folds
-        for entry in settings.named
-        if entry.is_preset
+        for preset in dict.fromkeys(presets)
     ]
+
+
+def _presets(name: str, dataset: str) -> list[str]:
+    """What is trained under a name: of a single-task preset a model per declared biomarker."""
+    preset = load_preset(name)
+    if preset.architecture["heads"] == "all":
+        return [name]
+    declaration = read_declaration(raw_folder(dataset))
+    found = single_task_presets(preset, declaration.biomarkers if declaration else ())
+    for each in found or [name]:
+        read_preset(dataset, preset_name=each)  # refuses what is not declared
+    return found
 
 
 def compare_predictions(settings: CompareSettings, jobs: Sequence[Job]) -> Comparison:
@@ -111,7 +125,8 @@ def compare_predictions(settings: CompareSettings, jobs: Sequence[Job]) -> Compa
     entries = []
     for named in settings.named:
         logger.info("Reading the predictions of %s", named.name)
-        entries.append(Entry(name=named.name, runs=tuple(_runs(named, jobs, read))))
+        runs = _runs(named, settings.dataset, jobs, read)
+        entries.append(Entry(name=named.name, runs=tuple(runs)))
     return compare(
         entries,
         dataset=settings.dataset,
@@ -213,11 +228,12 @@ def _mask(folder: Path, raw: RawDataset, case: CasePrediction) -> Path:
     return folder / f"{case.case_id}{raw.file_ending}"
 
 
-def _runs(named: Named, jobs: Sequence[Job], read: _Reader) -> list[Run]:
+def _runs(named: Named, dataset: str, jobs: Sequence[Job], read: _Reader) -> list[Run]:
     if named.folders:
         return _runs_of_folders(named, read)
     if not named.is_baseline:
-        mine = [job for job in jobs if job.preset == named.name]
+        presets = _presets(named.name, dataset)
+        mine = [job for job in jobs if job.preset in presets]
         return _runs_of_jobs(mine, lambda job: read(job.predictions))
     mine = [job for job in jobs if job.preset == jobs[0].preset]
     run_baselines(named.name, mine)
@@ -225,14 +241,21 @@ def _runs(named: Named, jobs: Sequence[Job], read: _Reader) -> list[Run]:
 
 
 def _runs_of_jobs(mine: Sequence[Job], read: Callable[[Job], Part]) -> list[Run]:
-    """A run per seed; on test cases one per seed and fold, since each model predicts them all."""
-    groups: dict[str, list[Job]] = {}
+    """A run per seed; on test cases one per seed and fold, since each model predicts them all.
+
+    The models of one fold and seed that answer a biomarker each count as one model.
+    """
+    groups: dict[str, dict[int | str, list[Job]]] = {}
     for job in mine:
         has_folds = job.split == "Ts" and len({each.fold for each in mine}) > 1
         label = f"seed {job.seed}" + (f" fold {job.fold}" if has_folds else "")
-        groups.setdefault(label, []).append(job)
+        groups.setdefault(label, {}).setdefault(job.fold, []).append(job)
     return [
-        Run(label=label, parts=tuple(read(job) for job in group)) for label, group in groups.items()
+        Run(
+            label=label,
+            parts=tuple(merge_tasks([read(job) for job in models]) for models in folds.values()),
+        )
+        for label, folds in groups.items()
     ]
 
 

@@ -18,7 +18,7 @@ from nnmtl.nnunet.folders import raw_folder, results_folder
 from nnmtl.nnunet.predict_folder import predict_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.training_run import SETTINGS, RunSettings, train
-from nnmtl.planning.preset import plans_name
+from nnmtl.planning.preset import file_name_part, plans_name
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Job:
     Attributes:
         dataset: dataset name.
         output: folder of the comparison.
-        preset: of the plans.
+        preset: of the plans, with its biomarker if it is of one task.
         fold: to train; a number, or "all".
         seed: of the training.
         split: `Ts` predicts the test cases, `Tr` the fold's validation cases.
@@ -50,7 +50,7 @@ class Job:
     @property
     def name(self) -> str:
         """As `--only` takes it."""
-        return f"{self.preset}__fold_{self.fold}__seed_{self.seed}"
+        return f"{file_name_part(self.preset)}__fold_{self.fold}__seed_{self.seed}"
 
     @property
     def fold_folder(self) -> Path:

@@ -37,7 +37,7 @@ from nnmtl.planning.architecture import (
     RegionPlan,
     architecture_to_json,
 )
-from nnmtl.planning.preset import Preset, load_preset, plans_name
+from nnmtl.planning.preset import Preset, load_preset, planned_biomarkers, plans_name
 from nnmtl.planning.rules import (
     VIEW_MM,
     planned_epochs,
@@ -128,6 +128,7 @@ def add_multitask(
     spacing = [float(value) for value in configuration["spacing"]]
     kwargs = configuration["architecture"]["arch_kwargs"]
     strides = [list(stride) for stride in kwargs["strides"]]
+    biomarkers = planned_biomarkers(preset, declaration)
     regions = tuple(RegionPlan(**region) for region in preset.architecture["regions"])
     roi_size, roi_reason = _region_of_interest(
         spacing, strides, regions, extent_p95_mm, preset.training["max_roi_voxels"]
@@ -143,11 +144,11 @@ def add_multitask(
             strides, spacing_mm=spacing, roi_size=roi_size, thinnest_mm=_thinnest_mm(regions)
         ),
         covariates=declaration.covariates,
-        heads=tuple(_head(biomarker) for biomarker in declaration.biomarkers),
+        heads=tuple(_head(biomarker) for biomarker in biomarkers),
     )
-    training = _training(preset, declaration, facts, roi_size, roi_reason)
+    training = _training(preset, biomarkers, facts, roi_size, roi_reason)
     configuration["nnmtl"] = training_to_json(training)
-    if declaration.biomarkers:
+    if biomarkers:
         kwargs["unet_class_name"] = configuration["architecture"]["network_class_name"]
         kwargs["multitask"] = architecture_to_json(architecture)
         configuration["architecture"]["network_class_name"] = NETWORK
@@ -157,19 +158,13 @@ def _preset_taps(preset: Preset, *, num_stages: int) -> tuple[int, ...]:
     return tuple(tap for tap in preset.architecture.get("taps", ()) if tap < num_stages)
 
 
-_DERIVED = ("regions", "descriptors", "taps")
+_DERIVED = ("regions", "descriptors", "taps", "heads")
 
 
 def plan_experiment(name: str, *, preset_name: str) -> str:
     """Writes the plans, and patient-grouped splits if there are none; returns the plans' name."""
-    preset = load_preset(preset_name)
-    raw, preprocessed = raw_folder(name), preprocessed_folder(name)
-    declaration = read_declaration(raw)
-    if declaration is None:
-        raise NnmtlError(
-            f"{raw / 'dataset.json'}: expected the key 'nnmtl' with tumor labels and biomarkers, "
-            "found none. Add it, or convert the dataset with nnMTL_convert."
-        )
+    preprocessed = preprocessed_folder(name)
+    preset, declaration = read_preset(name, preset_name=preset_name)
     if not (preprocessed / FINGERPRINT).is_file():
         raise NnmtlError(
             f"{preprocessed}: expected {FINGERPRINT}, found none. "
@@ -182,6 +177,25 @@ def plan_experiment(name: str, *, preset_name: str) -> str:
         planner(name, preset, declaration).plan_experiment()
     logger.info("Planned %s for %s", plans_name(preset_name), name)
     return plans_name(preset_name)
+
+
+def read_preset(name: str, *, preset_name: str) -> tuple[Preset, Declaration]:
+    """The preset, and the dataset's declaration, for which it can be planned.
+
+    Raises:
+        NnmtlError: if there is no such preset or declaration, or the preset's one biomarker is not
+            declared.
+    """
+    preset = load_preset(preset_name)
+    raw = raw_folder(name)
+    declaration = read_declaration(raw)
+    if declaration is None:
+        raise NnmtlError(
+            f"{raw / 'dataset.json'}: expected the key 'nnmtl' with tumor labels and biomarkers, "
+            "found none. Add it, or convert the dataset with nnMTL_convert."
+        )
+    planned_biomarkers(preset, declaration)
+    return preset, declaration
 
 
 def write_splits(table: TargetTable, preprocessed: Any) -> None:
@@ -248,7 +262,7 @@ def _thinnest_mm(regions: tuple[RegionPlan, ...]) -> float:
 
 def _training(
     preset: Preset,
-    declaration: Declaration,
+    biomarkers: tuple[Biomarker, ...],
     facts: dict[str, Any],
     roi_size: tuple[int, ...],
     roi_reason: str,
@@ -269,7 +283,7 @@ def _training(
             f"regions for about {round(seen / max(1, num_train))} views of each of the {num_train} "
             "training cases of a fold, within 40 to 1000 epochs"
         )
-    weights = {biomarker.name: head_weight for biomarker in declaration.biomarkers}
+    weights = {biomarker.name: head_weight for biomarker in biomarkers}
     return TrainingPlan(
         preset=preset.name, roi_size=roi_size, loss_weights=weights, reasons=reasons, **settings
     )

@@ -184,7 +184,9 @@ def _prediction_set(
     center_of: Callable[[str], str | None],
 ) -> PredictionSet:
     heads = () if predictor.multitask is None else predictor.multitask.plan.heads
-    biomarkers = declaration.biomarkers if heads else ()
+    # A single-task model answers one of those declared.
+    answered = {head.name for head in heads}
+    biomarkers = tuple(each for each in declaration.biomarkers if each.name in answered)
     parameters = predictor.list_of_parameters
 
     def learned(kind: str, buffer: str) -> dict[str, float]:

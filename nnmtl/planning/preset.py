@@ -1,10 +1,13 @@
 """Presets: the published systems and their variants as data, one JSON file each."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
+from nnmtl.cohort.biomarker import Biomarker
+from nnmtl.cohort.declaration import Declaration
 from nnmtl.errors import NnmtlError
 from nnmtl.planning.architecture import refuse_other_keys
 
@@ -16,11 +19,13 @@ class Preset:
     """One way of configuring the network and its training.
 
     Attributes:
-        name: the file's name without its ending; several joined by "+" where changes were added.
+        name: the file's name without its ending; several joined by "+" where changes were added,
+            then the biomarker of a single-task preset: `tiny_cpu+single_task:ER`.
         about: what system this is, and its source.
         base: the preset whose entries hold where this one has none; None where it has all.
         unet: overrides of nnU-Net's U-Net, e.g. `max_stages`, `features_per_stage`, `max_patch`.
-        architecture: fields of `ArchitecturePlan` that are not derived from the dataset.
+        architecture: fields of `ArchitecturePlan` that are not derived from the dataset; its
+            `heads` are "all" declared biomarkers, "one" that is still to be named, or that name.
         training: fields of `TrainingPlan` that are not derived from the dataset.
     """
 
@@ -42,14 +47,44 @@ def load_preset(name: str) -> Preset:
     """A shipped preset with what its base says, and the changes of others: `tiny_cpu+core_only`.
 
     Raises:
-        NnmtlError: for a name that is not shipped, or a second one that is no change of a base.
+        NnmtlError: for a name that is not shipped, a second one that is no change of a base, or a
+            biomarker behind a preset that predicts all.
     """
-    first, *changes = name.split("+")
+    shipped, _, biomarker = name.partition(":")
+    first, *changes = shipped.split("+")
     own = _read(first)
     preset = own if own.base is None else _changed(load_preset(own.base), own)
     for change in changes:
         preset = _changed(preset, _read(change))
-    return replace(preset, name=name)
+    preset = replace(preset, name=name)
+    return _of_one_task(preset, biomarker) if biomarker else preset
+
+
+def single_task_presets(preset: Preset, biomarkers: Sequence[Biomarker]) -> list[str]:
+    """Names of the presets that this one stands for: itself, or one per declared biomarker."""
+    if preset.architecture["heads"] != "one":
+        return [preset.name]
+    return [f"{preset.name}:{biomarker.name}" for biomarker in biomarkers]
+
+
+def planned_biomarkers(preset: Preset, declaration: Declaration) -> tuple[Biomarker, ...]:
+    """The declared biomarkers that get a head.
+
+    Raises:
+        NnmtlError: if a single-task preset names none of them.
+    """
+    asked = preset.architecture["heads"]
+    if asked == "all":
+        return declaration.biomarkers
+    found = tuple(biomarker for biomarker in declaration.biomarkers if asked == [biomarker.name])
+    if not found:
+        names = ", ".join(biomarker.name for biomarker in declaration.biomarkers)
+        raise NnmtlError(
+            f"--preset {preset.name}: expected one biomarker behind a colon, such as "
+            f"{preset.name.partition(':')[0]}:NAME, of those that dataset.json declares "
+            f"({names or 'none'}); name one."
+        )
+    return found
 
 
 def _changed(preset: Preset, change: Preset) -> Preset:
@@ -67,6 +102,21 @@ def _changed(preset: Preset, change: Preset) -> Preset:
     )
 
 
+def _of_one_task(preset: Preset, biomarker: str) -> Preset:
+    if preset.architecture["heads"] != "one":
+        raise NnmtlError(
+            f"--preset: expected a biomarker behind a preset of one task only, such as "
+            f"single_task:{biomarker}, got {preset.name!r}, whose preset predicts all; leave "
+            f"{biomarker!r} out."
+        )
+    if "__" in biomarker:  # nnU-Net splits the names of model folders there
+        raise NnmtlError(
+            f"--preset: expected a biomarker without '__' in its name, got {biomarker!r}; rename "
+            "it in dataset.json and targets.csv."
+        )
+    return replace(preset, architecture=preset.architecture | {"heads": [biomarker]})
+
+
 def _read(name: str) -> Preset:
     if name not in preset_names():
         raise NnmtlError(
@@ -80,4 +130,9 @@ def _read(name: str) -> Preset:
 
 def plans_name(preset: str) -> str:
     """The name that a preset's plans file carries."""
-    return "nnMTLPlans" if preset == DEFAULT_PRESET else f"nnMTLPlans_{preset}"
+    return "nnMTLPlans" if preset == DEFAULT_PRESET else f"nnMTLPlans_{file_name_part(preset)}"
+
+
+def file_name_part(preset: str) -> str:
+    """A preset's name as part of a file name: not every file system takes a colon."""
+    return preset.replace(":", "-")

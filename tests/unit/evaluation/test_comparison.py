@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from nnmtl.cohort.biomarker import BinaryBiomarker, CategoricalBiomarker, ContinuousBiomarker
 from nnmtl.errors import NnmtlError
-from nnmtl.evaluation.compared import Entry, Part, Run
+from nnmtl.evaluation.compared import Entry, Part, Run, merge_tasks
 from nnmtl.evaluation.comparison import Cell, Comparison, compare
 from nnmtl.evaluation.discrimination import auc
 from nnmtl.evaluation.intervals import Interval, resample_patients
@@ -371,3 +371,24 @@ def test_two_entries_of_one_name_are_refused():
     one = entry("one", part(binary(draw_scores(1))))
     with pytest.raises(NnmtlError, match="one: expected one entry of this name"):
         compared(one, one)
+
+
+def test_models_of_one_task_each_count_as_one_model():
+    er, pr = binary(draw_scores(1)), binary(draw_scores(2), name="PR")
+    dice = np.linspace(0.5, 0.9, NUM_CASES)
+    both = part(er, pr, dice=dice)
+    merged = merge_tasks([part(er, dice=dice - 0.1), part(pr, dice=dice + 0.1)])
+    comparison = compared(entry("both", both), entry("single_task", merged))
+    assert {row.task for row in comparison.rows} == {"segmentation", "ER", "PR", "all binary"}
+    for row in comparison.rows:
+        one, other = row.cells
+        assert as_tuple(other.value) == pytest.approx(as_tuple(one.value))
+    assert not any("lack an answer" in note for note in comparison.notes)
+
+
+def test_models_of_one_task_on_other_cases_or_of_the_same_task_are_refused():
+    one = part(binary(draw_scores(1)))
+    with pytest.raises(NnmtlError, match="got 60 cases, not all of them the same"):
+        merge_tasks([one, part(binary(draw_scores(2), name="PR"), first=1)])
+    with pytest.raises(NnmtlError, match="two that answer one of ER, ER"):
+        merge_tasks([one, one])

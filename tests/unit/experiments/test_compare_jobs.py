@@ -316,3 +316,34 @@ def test_one_job_alone_leaves_the_others(tmp_path, stages):
     run_job(second, after_epoch=lambda _: None)
     assert is_finished(second)
     assert not is_finished(first)
+
+
+@pytest.fixture
+def declares(tmp_path):
+    """Writes a declaration of binary biomarkers."""
+
+    def write(*names):
+        biomarkers = [{"name": name, "kind": "binary"} for name in names]
+        declared = {"schema": 1, "tumor_labels": [1], "biomarkers": biomarkers}
+        path = tmp_path / "nnUNet_raw" / DATASET / "dataset.json"
+        path.write_text(json.dumps({"nnmtl": declared}))
+
+    return write
+
+
+def test_a_single_task_preset_is_a_job_per_declared_biomarker(tmp_path, stages, declares):
+    declares("ER", "PR")
+    jobs = jobs_of(tmp_path, "single_task", "single_task:PR", seeds=(0, 1))
+    assert [job.name for job in jobs] == [
+        f"single_task-{name}__fold_0__seed_{seed}" for seed in (0, 1) for name in ("ER", "PR")
+    ]
+    command = shlex.split(jobs[1].command)
+    assert command[command.index("--presets") + 1] == "single_task:PR"
+    assert jobs_of(tmp_path, "single_task:PR") == [jobs[1]]
+
+
+@pytest.mark.parametrize("preset", ["single_task", "single_task:HER2"])
+def test_a_single_task_without_its_biomarker_is_refused(tmp_path, stages, declares, preset):
+    declares(*(["ER"] if ":" in preset else []))
+    with pytest.raises(NnmtlError, match=rf"--preset {preset}: expected one biomarker behind"):
+        jobs_of(tmp_path, preset)

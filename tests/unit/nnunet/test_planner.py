@@ -36,6 +36,7 @@ DECLARATION = Declaration(
     ),
     covariates=("age",),
 )
+PRESETS = [f"{name}:ER" if name == "single_task" else name for name in preset_names()]
 FACTS = {"overall": {"num_cases": 500}}
 CONFIGURATION = {
     "spacing": [2.0, 1.0, 1.0],
@@ -63,7 +64,7 @@ def planned(preset="spatial_mtl", declaration=DECLARATION, extent_mm=(30.0, 40.0
     return configuration
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", PRESETS)
 def test_what_is_planned_can_be_read_back_from_the_file(preset):
     configuration = json.loads(json.dumps(planned(preset)))
     architecture = parse_architecture(configuration["architecture"]["arch_kwargs"]["multitask"])
@@ -74,10 +75,10 @@ def test_what_is_planned_can_be_read_back_from_the_file(preset):
     assert architecture.tumor_labels == (1, 2)
     assert architecture.covariates == ("age",)
     assert training.preset == preset
-    assert set(training.loss_weights) == {"ER", "HER2_3", "Ki67", "size"}
+    assert set(training.loss_weights) == {head.name for head in architecture.heads}
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", PRESETS)
 def test_the_taps_exist_and_the_region_of_interest_fits_the_strides(preset):
     configuration = planned(preset)
     kwargs = configuration["architecture"]["arch_kwargs"]
@@ -114,6 +115,22 @@ def test_categories_without_an_order_get_an_output_each():
     declaration = Declaration(tumor_labels=(1,), biomarkers=(biomarker,))
     (head,) = planned(declaration=declaration)["architecture"]["arch_kwargs"]["multitask"]["heads"]
     assert (head["kind"], head["num_outputs"]) == ("categorical", 3)
+
+
+def test_a_single_task_has_the_head_of_its_biomarker_alone():
+    full, single = planned(), planned("single_task:HER2_3")
+    heads, (head,) = (
+        each["architecture"]["arch_kwargs"]["multitask"]["heads"] for each in (full, single)
+    )
+    assert head == heads[1]
+    assert single["nnmtl"]["loss_weights"] == {"HER2_3": 1.0}
+    assert single["nnmtl"]["roi_size"] == full["nnmtl"]["roi_size"]
+
+
+@pytest.mark.parametrize("name", ["single_task", "single_task:PR"])
+def test_a_single_task_that_is_not_declared_is_refused_and_those_declared_are_named(name):
+    with pytest.raises(NnmtlError, match=rf"--preset {name}: .*ER, HER2_3, Ki67, size"):
+        planned(name)
 
 
 @pytest.mark.parametrize("name", ["type", "values", "training"])

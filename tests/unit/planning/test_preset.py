@@ -6,12 +6,21 @@ from importlib import resources
 
 import pytest
 
+from nnmtl.cohort.biomarker import BinaryBiomarker
+from nnmtl.cohort.declaration import Declaration
 from nnmtl.errors import NnmtlError
 from nnmtl.planning.architecture import ArchitecturePlan, RegionPlan
-from nnmtl.planning.preset import DEFAULT_PRESET, load_preset, plans_name, preset_names
+from nnmtl.planning.preset import (
+    DEFAULT_PRESET,
+    load_preset,
+    planned_biomarkers,
+    plans_name,
+    preset_names,
+    single_task_presets,
+)
 from nnmtl.planning.training import TrainingPlan
 
-DERIVED_ARCHITECTURE = {"spacing_mm", "tumor_labels", "covariates", "heads"}
+DERIVED_ARCHITECTURE = {"spacing_mm", "tumor_labels", "covariates"}
 DERIVED_TRAINING = {"preset", "roi_size", "loss_weights", "reasons"}
 PLANNING_ONLY = {"max_roi_voxels", "head_weight"}
 
@@ -103,3 +112,25 @@ def test_an_ablation_can_be_added_to_the_laptops_preset(name):
 def test_a_complete_preset_cannot_be_added_to_another():
     with pytest.raises(NnmtlError, match=r"after '\+' .* 'spatial_mtl' is complete"):
         load_preset("tiny_cpu+spatial_mtl")
+
+
+def test_a_single_task_stands_for_one_preset_per_declared_biomarker():
+    biomarkers = [BinaryBiomarker(name="ER"), BinaryBiomarker(name="Ki-67")]
+    preset = load_preset("tiny_cpu+single_task")
+    names = single_task_presets(preset, biomarkers)
+    assert names == ["tiny_cpu+single_task:ER", "tiny_cpu+single_task:Ki-67"]
+    for name, biomarker in zip(names, biomarkers, strict=True):
+        declaration = Declaration(tumor_labels=(1,), biomarkers=tuple(biomarkers))
+        assert planned_biomarkers(load_preset(name), declaration) == (biomarker,)
+        assert single_task_presets(load_preset(name), biomarkers) == [name]
+    assert plans_name(names[1]) == "nnMTLPlans_tiny_cpu+single_task-Ki-67", "no colon in a file"
+
+
+def test_a_biomarker_behind_a_preset_of_all_is_refused():
+    with pytest.raises(NnmtlError, match=r"such as single_task:ER, got 'tiny_cpu:ER'"):
+        load_preset("tiny_cpu:ER")
+
+
+def test_a_biomarker_that_would_split_the_name_of_a_model_folder_is_refused():
+    with pytest.raises(NnmtlError, match="without '__' in its name, got 'E__R'"):
+        load_preset("single_task:E__R")
