@@ -137,7 +137,9 @@ def _notes(
         notes.append(f"Predicted but not declared in this dataset: {', '.join(undeclared)}.")
     unanswered = declared - {entry.name for entry in predictions.biomarkers}
     if unanswered and predictions.biomarkers:
-        notes.append(f"Declared, but not what this model predicts: {', '.join(sorted(unanswered))}.")
+        notes.append(
+            f"Declared, but not what this model predicts: {', '.join(sorted(unanswered))}."
+        )
     for note in notes:
         _logger.warning("%s", note)
     return notes

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from nnmtl.errors import NnmtlError
 
+TEMPERATURE = 2.0  # of the dynamic weights, as published; higher is more even
+
 
 def joint_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """Weighted sum of named losses.
@@ -48,6 +50,22 @@ def learned_weight(loss: Tensor, log_variance: Tensor) -> Tensor:
     """
     bounded = log_variance.clamp(-3, 3)
     return torch.exp(-bounded) * loss + bounded / 2
+
+
+def dynamic_weights(last: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """Factors on the losses: the larger, the less a task's loss fell. They sum to their number.
+
+    Dynamic weight average; source: Liu, Johns and Davison, "End-to-end multi-task learning with
+    attention", CVPR 2019.
+
+    Args:
+        last: task → mean loss of the last epoch.
+        before: the same of the epoch before. A loss of 0, of a task without any target, counts as
+            unchanged.
+    """
+    ratios = [last[name] / before[name] if last[name] and before[name] else 1.0 for name in last]
+    shares = torch.softmax(torch.tensor(ratios, dtype=torch.float64) / TEMPERATURE, 0)
+    return dict(zip(last, (len(last) * shares).tolist(), strict=True))
 
 
 def prior_entropy(num_classes: int) -> float:

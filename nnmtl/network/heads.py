@@ -35,7 +35,8 @@ class BiomarkerHead(nn.Module):
         self.log_variance = nn.Parameter(torch.zeros(()))
         self.dropout = nn.Dropout(dropout)
         self.learned = nn.Linear(num_regions * region_features, num_outputs)
-        self.linear = nn.Linear(scalars, num_outputs)
+        # Without scalars nothing but a second bias would be left of it.
+        self.linear = _linear(scalars, num_outputs).requires_grad_(scalars > 0)
         nn.init.zeros_(self.learned.weight)
         nn.init.zeros_(self.learned.bias)
         nn.init.zeros_(self.linear.weight)
@@ -57,3 +58,11 @@ class BiomarkerHead(nn.Module):
         with torch.no_grad():
             self.linear.weight.copy_(weight)
             self.linear.bias.copy_(bias)
+
+
+def _linear(num_inputs: int, num_outputs: int) -> nn.Linear:
+    """A linear layer that may be without inputs, of which torch's initialization would warn."""
+    layer = nn.Linear(max(1, num_inputs), num_outputs)
+    if num_inputs == 0:
+        layer.in_features, layer.weight = 0, nn.Parameter(torch.empty(num_outputs, 0))
+    return layer

@@ -40,6 +40,8 @@ def start_linear_heads(
         heads: the heads of the tower.
         patients: (N,) the patient of each row: the penalty is chosen across patients.
     """
+    if not measured.shape[1]:
+        return
     tower.standardize.fit(measured)
     scalars = tower.scalars(measured).detach().cpu().numpy()
     groups = np.array(patients)

@@ -92,6 +92,11 @@ class MultiTaskUNet(nn.Module):
             biomarkers, measured = self.tower(stages, weights, statistics)
         return MultiTaskOutput(segmentation, biomarkers, measured)
 
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """What serves several tasks: encoder, bottleneck, and an encoder of the heads' own."""
+        parts = (self.encoder, self.bottleneck, self.head_encoder)
+        return [each for part in parts if part is not None for each in part.parameters()]
+
     def _encode(self, x: Tensor) -> list[Tensor]:
         skips: list[Tensor] = self.encoder(x)
         if self.bottleneck is None:

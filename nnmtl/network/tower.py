@@ -12,6 +12,7 @@ from nnmtl.network.heads import BiomarkerHead
 from nnmtl.network.intensity import IntensityStatistics, RunningStandardizer
 from nnmtl.network.mixing import TokenMixer
 from nnmtl.network.pooling import RegionPooling, resize_weights
+from nnmtl.network.region_dropout import RegionDropout
 from nnmtl.planning.architecture import ArchitecturePlan
 
 
@@ -34,6 +35,15 @@ class StageTokens(nn.Module):
         return self.project(pooled), pooled[..., : 2 * features.shape[1]]
 
 
+class StageMean(nn.Module):
+    """One encoder stage → the mean over the whole view, under the name of its only region."""
+
+    def forward(self, features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, *spatial), region weights (B, 1, *fine) → (B, 1, C) and (B, 1, 0)."""
+        mean = features.float().flatten(2).mean(2)[:, None]
+        return mean, mean[..., :0]
+
+
 class BiomarkerTower(nn.Module):
     """Region features of several stages and scalar statistics → one output per biomarker."""
 
@@ -51,9 +61,12 @@ class BiomarkerTower(nn.Module):
         self.taps = plan.taps
         num_regions = len(plan.regions)
         self.attention = _attention(plan, dimension=len(plan.spacing_mm))
+        is_global = plan.pooling == "global"
         self.stages = nn.ModuleList(
-            StageTokens(stage_channels[tap], plan.width) for tap in plan.taps
+            StageMean() if is_global else StageTokens(stage_channels[tap], plan.width)
+            for tap in plan.taps
         )
+        self.region_dropout = RegionDropout(plan.region_dropout)
         self.mixer = (
             TokenMixer(num_regions=num_regions, num_stages=len(plan.taps), width=plan.width)
             if plan.token_mixer
@@ -63,7 +76,8 @@ class BiomarkerTower(nn.Module):
         self.intensity = IntensityStatistics(input_channels, num_shells) if plan.intensity else None
         self.detail = DetailStatistics(input_channels, num_shells) if plan.intensity else None
         num_statistics = len(plan.descriptors) + len(plan.covariates)
-        num_pooled = sum(2 * stage_channels[tap] * num_regions for tap in plan.taps)
+        num_channels = sum(stage_channels[tap] for tap in plan.taps)
+        num_pooled = 0 if is_global else 2 * num_channels * num_regions
         if self.intensity is not None and self.detail is not None:
             num_statistics += self.intensity.num_features + self.detail.num_features
         self.num_statistics = num_statistics
@@ -73,7 +87,7 @@ class BiomarkerTower(nn.Module):
                 head.name: BiomarkerHead(
                     num_outputs=head.num_outputs,
                     num_regions=num_regions,
-                    region_features=plan.width * len(plan.taps),
+                    region_features=num_channels if is_global else plan.width * len(plan.taps),
                     scalars=2 * num_statistics + num_pooled,
                     dropout=plan.dropout,
                 )
@@ -92,8 +106,7 @@ class BiomarkerTower(nn.Module):
         tapped = self._attend([skips[tap].float() for tap in self.taps])
         stages = zip(self.stages, tapped, strict=True)
         answers = [stage(feature, weights) for stage, feature in stages]
-        tokens = torch.stack([token for token, _ in answers], dim=2)
-        regions = (tokens if self.mixer is None else self.mixer(tokens)).flatten(2)
+        regions = self._mix([token for token, _ in answers])
         measured = torch.cat([statistics, *(pooled.flatten(1) for _, pooled in answers)], dim=1)
         scalars = self.scalars(measured)
         return {name: head(regions, scalars) for name, head in self.heads.items()}, measured
@@ -108,6 +121,12 @@ class BiomarkerTower(nn.Module):
         standardized = self.standardize(torch.where(missing, 0.0, measured))
         standardized = torch.where(missing, 0.0, standardized)
         return torch.cat([standardized, missing[:, : self.num_statistics].float()], dim=1)
+
+    def _mix(self, tokens: list[Tensor]) -> Tensor:
+        """Tokens (B, R, width) of every tap → (B, R, D)."""
+        if self.mixer is None:
+            return self.region_dropout(torch.cat(tokens, dim=2))
+        return self.mixer(self.region_dropout(torch.stack(tokens, dim=2))).flatten(2)
 
     def _attend(self, tapped: list[Tensor]) -> list[Tensor]:
         if self.attention is None:

@@ -42,7 +42,7 @@ def _state(trainer: "nnMTLTrainer", raw: dict[str, torch.Tensor]) -> dict[str, A
         "raw_weights": raw,
         "averaged_weights": None if average is None else average.values,
         "averaging_updates": 0 if average is None else average.updates,
-        "head_optimizer": trainer.head_optimizer.state_dict(),
+        "head_optimizer": trainer.head_optimizer and trainer.head_optimizer.state_dict(),
         "epoch": trainer.current_epoch,
         "iteration": trainer.iteration,
         "outputs": [dict(output) for output in trainer.outputs],
@@ -77,7 +77,8 @@ def read_checkpoint(trainer: "nnMTLTrainer", source: Path) -> dict[str, Any] | N
         for name, parameter in network.named_parameters():
             parameter.copy_(state["raw_weights"][name])
     trainer.optimizer.load_state_dict(checkpoint["optimizer_state"])
-    trainer.head_optimizer.load_state_dict(state["head_optimizer"])
+    if trainer.head_optimizer is not None:
+        trainer.head_optimizer.load_state_dict(state["head_optimizer"])
     if trainer.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
         trainer.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
     if trainer.average is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import ClassTarget, TargetTable
-from nnmtl.losses.joint import joint_loss, learned_weight
+from nnmtl.losses.joint import dynamic_weights, joint_loss, learned_weight
 from nnmtl.losses.targets import (
     BatchTarget,
     batch_targets,
@@ -28,6 +28,22 @@ from nnmtl.planning.schedule import true_mask_share
 from nnmtl.planning.training import TrainingPlan
 
 START_VIEWS = 2  # views of each training case that the linear start is fitted on
+
+
+class HeadLosses(NamedTuple):
+    """What a batch of regions of interest gives.
+
+    Attributes:
+        weighted: name → the loss that is minimized.
+        losses: name → the loss, for people.
+        output: of the network.
+        batch: the batch itself.
+    """
+
+    weighted: dict[str, Tensor]
+    losses: dict[str, Tensor]
+    output: MultiTaskOutput
+    batch: dict[str, Any]
 
 
 class HeadTraining:
@@ -70,8 +86,13 @@ class HeadTraining:
         self.row_of = {case_id: row for row, case_id in enumerate(table.case_ids)}
         self.batches = roi_batches(loader)
 
-    def losses(self, progress: float) -> tuple[Tensor, dict[str, Tensor], MultiTaskOutput, Any]:
-        """The next batch: weighted sum, losses by name, outputs, and the batch itself."""
+    def losses(self, progress: float, past: Sequence[Mapping[str, float]]) -> HeadLosses:
+        """The next batch.
+
+        Args:
+            progress: share of the run that is done.
+            past: each finished epoch's mean losses by name.
+        """
         batch = next(self.batches)
         self.blank_missing_channels(batch)
         masks = self.tumor_masks(batch)
@@ -86,12 +107,26 @@ class HeadTraining:
             self.scaling(),
             smoothing=self.plan.label_smoothing,
         )
-        weighted = {name: self._weighted(loss, name, targets) for name, loss in losses.items()}
-        return joint_loss(weighted, self.plan.loss_weights), losses, output, batch
+        weights = self._loss_weights(past)
+        weighted = {
+            name: joint_loss({name: self._weighted(loss, name, targets)}, weights)
+            for name, loss in losses.items()
+        }
+        return HeadLosses(weighted, losses, output, batch)
+
+    def _loss_weights(self, past: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """The planned ones, by the last two epochs that trained the heads if the plan says so."""
+        names = [head.name for head in self.heads]
+        joint = [{name: row[name] for name in names} for row in past if names[0] in row]
+        if self.plan.task_weighting != "dwa" or len(joint) < 2:
+            return self.plan.loss_weights
+        before, last = joint[-2:]
+        factors = dynamic_weights(last, before)
+        return {name: self.plan.loss_weights[name] * factor for name, factor in factors.items()}
 
     def _weighted(self, loss: Tensor, name: str, targets: Mapping[str, BatchTarget]) -> Tensor:
         # Of a batch that tells nothing the uncertainty's own term would still be learned from.
-        if self.plan.task_weighting == "fixed" or not targets[name].observed.any():
+        if self.plan.task_weighting != "uncertainty" or not targets[name].observed.any():
             return loss
         return learned_weight(loss, self.tower.head(name).log_variance)
 

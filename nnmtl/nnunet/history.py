@@ -1,13 +1,17 @@
 """`task_history.jsonl`: one line per epoch, and what the log says of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnmtl.planning.schedule import head_rate
 from nnmtl.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from nnmtl.nnunet.trainer import nnMTLTrainer
 
 
 class History:
@@ -55,6 +59,27 @@ class History:
 
     def _write(self) -> None:
         write_whole(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
+
+
+def epoch_record(
+    trainer: "nnMTLTrainer", validation: Mapping[str, Any], alarms: Sequence[str]
+) -> dict[str, Any]:
+    """What the history says of the trainer's present epoch."""
+    unet = trainer.optimizer.param_groups[0]["lr"]
+    has_own = trainer.head_optimizer is not None
+    return {
+        "epoch": trainer.current_epoch,
+        "lr": {
+            "unet": unet,
+            "heads": head_rate(trainer.progress, trainer.plan) if has_own else unet,
+        },
+        "train": trainer.train_losses,
+        "validation": {
+            "dice": float(trainer.logger.get_value("mean_fg_dice", step=-1)),
+            **validation,
+        },
+        "alarms": list(alarms),
+    }
 
 
 def mean_losses(losses: Sequence[dict[str, float]]) -> dict[str, float]:

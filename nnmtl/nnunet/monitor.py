@@ -1,5 +1,7 @@
 """Watches the heads while they train: validation curves and the collapse alarm."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnmtl.cohort.targets import ClassTarget, Target
+from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.discrimination import auc
 from nnmtl.losses.targets import from_head_scale
 from nnmtl.network.answers import head_answers
@@ -48,7 +51,7 @@ class HeadMonitor:
             return []
         found = []
         for head in self.training.heads:
-            spread = _spread(torch.cat(outputs[head.name]), head) if head.name in outputs else 1.0
+            spread = _spread(outputs[head.name], head) if head.name in outputs else 1.0
             if spread < SMALLEST_SPREAD:
                 found.append(
                     f"{head.name}: predictions hardly vary (standard deviation {spread:.4f}): the "
@@ -89,8 +92,32 @@ class HeadMonitor:
             self.loader.get_indices, self.loader.batch_size = whole, size
 
 
-def _spread(output: Tensor, head: HeadPlan) -> float:
-    return float(head_answers(output, head.kind).std(0).max())
+def refuse_divergence(losses: Mapping[str, float], epoch: int) -> None:
+    """A run that has diverged must not end in a model that looks finished.
+
+    Raises:
+        NnmtlError: if a loss is not finite; `epoch` counts from 0.
+    """
+    broken = [name for name, loss in losses.items() if not math.isfinite(loss)]
+    if broken:
+        raise NnmtlError(
+            f"Epoch {epoch + 1}: the loss of {', '.join(broken)} is no longer a number; the "
+            "training has diverged. Lower lr_unet or lr_heads in the plans, and look at the "
+            "images with nnMTL_check_dataset."
+        )
+
+
+def _spread(outputs: list[Tensor], head: HeadPlan) -> float:
+    """Standard deviation between the cases of a batch, over all batches; of the widest answer.
+
+    Not between batches: there the answer to every case may drift while it is the same for all.
+    """
+    answers = [head_answers(output, head.kind) for output in outputs]
+    if all(len(each) == 1 for each in answers):
+        return float(torch.cat(answers).std(0).max()) if len(answers) > 1 else 1.0
+    squares = torch.cat([(each - each.mean(0)).square() for each in answers])
+    degrees = sum(len(each) - 1 for each in answers)
+    return float((squares.sum(0) / degrees).sqrt().max())
 
 
 def _score(

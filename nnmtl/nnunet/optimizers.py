@@ -22,8 +22,13 @@ def parameters_without(network: nn.Module, part: nn.Module) -> list[nn.Parameter
     return [parameter for parameter in network.parameters() if id(parameter) not in in_part]
 
 
-def head_optimizer(tower: BiomarkerTower, plan: TrainingPlan) -> torch.optim.AdamW:
-    """AdamW for everything behind the encoder; a fitted linear part moves slowly."""
+def head_optimizer(tower: BiomarkerTower, plan: TrainingPlan) -> torch.optim.AdamW | None:
+    """AdamW for everything behind the encoder; a fitted linear part moves slowly.
+
+    None where the plan leaves the heads to the U-Net's optimizer.
+    """
+    if plan.heads_optimizer == "unet":
+        return None
     heads = [tower.head(name) for name in tower.heads]
     linear = [parameter for head in heads for parameter in head.linear.parameters()]
     learned = parameters_without(tower, torch.nn.ParameterList(linear))
@@ -33,6 +38,15 @@ def head_optimizer(tower: BiomarkerTower, plan: TrainingPlan) -> torch.optim.Ada
         lr=plan.lr_heads,
         weight_decay=plan.weight_decay_heads,
     )
+
+
+def parameters_of_unet(
+    network: nn.Module, tower: BiomarkerTower, plan: TrainingPlan
+) -> list[nn.Parameter]:
+    """What the U-Net's optimizer trains: all but the tower, unless it has no optimizer."""
+    if plan.heads_optimizer == "unet":
+        return list(network.parameters())
+    return parameters_without(network, tower)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -155,7 +155,9 @@ def add_multitask(
 
 
 def _preset_taps(preset: Preset, *, num_stages: int) -> tuple[int, ...]:
-    return tuple(tap for tap in preset.architecture.get("taps", ()) if tap < num_stages)
+    """Stages as named, -1 being the deepest; those that the network has."""
+    taps = (tap % num_stages if tap < 0 else tap for tap in preset.architecture.get("taps", ()))
+    return tuple(tap for tap in taps if tap < num_stages)
 
 
 _DERIVED = ("regions", "descriptors", "taps", "heads")

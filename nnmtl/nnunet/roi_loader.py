@@ -16,6 +16,7 @@ from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTansform
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from numpy.typing import NDArray
 
 from nnmtl.inference.roi import roi_box, roi_center
 
@@ -41,6 +42,12 @@ class RoiLoader(nnUNetDataLoader):
         )
         self.tumor_labels = tumor_labels
         self.shift_voxels = shift_voxels
+
+    def draw_by(self, case_ids: Sequence[str], shares: NDArray[np.float64] | None) -> None:
+        """Draws each of the loader's cases with its share, which sum to 1; None: all alike."""
+        if shares is not None:
+            share_of = dict(zip(case_ids, shares.tolist(), strict=True))
+            self.sampling_probabilities = [share_of[str(case)] for case in self.indices]
 
     def get_bbox(
         self,

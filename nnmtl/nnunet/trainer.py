@@ -1,6 +1,5 @@
 """The joint trainer: nnU-Net's trainer with biomarker heads. Hooks only; the work is below."""
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,21 +13,23 @@ from torch import Tensor
 from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.targets import read_targets
 from nnmtl.errors import NnmtlError
+from nnmtl.losses.conflict import backward_without_conflict, load_torchjd
+from nnmtl.losses.joint import joint_loss
 from nnmtl.network.averaging import AveragedWeights
 from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.nnunet.checkpoint import read_checkpoint, set_random_state, write_checkpoint
 from nnmtl.nnunet.cohort_files import TARGETS, targets_hash
 from nnmtl.nnunet.head_training import HeadTraining
-from nnmtl.nnunet.history import History, mean_losses
+from nnmtl.nnunet.history import History, epoch_record, mean_losses
 from nnmtl.nnunet.interruption import Interruption
-from nnmtl.nnunet.monitor import HeadMonitor
+from nnmtl.nnunet.monitor import HeadMonitor, refuse_divergence
 from nnmtl.nnunet.optimizers import (
     CLIP_HEADS,
     CLIP_UNET,
     adamw_for_unet,
     clip_and_step,
     head_optimizer,
-    parameters_without,
+    parameters_of_unet,
     set_rate,
 )
 from nnmtl.nnunet.precision import autocast_for, is_two_slices_deep
@@ -37,6 +38,7 @@ from nnmtl.nnunet.safe_loading import load_checkpoint_safely
 from nnmtl.nnunet.target_statistics import set_target_statistics
 from nnmtl.nnunet.validation import validate_fold
 from nnmtl.planning.architecture import HeadPlan, parse_architecture
+from nnmtl.planning.sampling import case_shares
 from nnmtl.planning.schedule import head_rate, heads_are_on
 from nnmtl.planning.training import TrainingPlan, parse_training
 
@@ -92,6 +94,8 @@ class nnMTLTrainer(nnUNetTrainer):
         super().initialize()
         if not self.heads:
             return
+        if self.plan.task_weighting == "upgrad":
+            load_torchjd()  # missed now, not after the warm-up
         self.unwrapped.encoder.requires_grad_(not self.plan.freeze_encoder)
         self.targets_sha256 = targets_hash(Path(self.preprocessed_dataset_folder_base))
         if self.plan.ema_decay > 0:
@@ -107,12 +111,12 @@ class nnMTLTrainer(nnUNetTrainer):
         return not self.heads and super()._do_i_compile()
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
-        """nnU-Net's SGD (or AdamW) for encoder and decoder; a second, AdamW, for the heads."""
+        """nnU-Net's SGD (or AdamW) for encoder and decoder; as planned an AdamW for the heads."""
         if not self.heads:
             return super().configure_optimizers()
         tower = self.unwrapped.tower
         self.head_optimizer = head_optimizer(tower, self.plan)
-        unet = parameters_without(self.network, tower)
+        unet = parameters_of_unet(self.network, tower, self.plan)
         if self.plan.unet_optimizer == "adamw":
             return adamw_for_unet(unet, self.plan)
         whole = self.network
@@ -141,9 +145,12 @@ class nnMTLTrainer(nnUNetTrainer):
             Path(self.preprocessed_dataset_folder_base) / TARGETS, self.declaration
         )
         train, validation = self.get_tr_and_val_datasets()
-        set_target_statistics(self.unwrapped.tower, table.select(train.identifiers), self.heads)
+        known = table.select(train.identifiers)
+        shares = case_shares(known, [head.name for head in self.heads], self.plan.roi_sampling)
+        set_target_statistics(self.unwrapped.tower, known, self.heads, shares=shares)
         dimension = len(self.plan.roi_size)
         loader = self._roi_loader(train, training_transforms(dimension), SHIFT_VOXELS)
+        loader.draw_by(known.case_ids, shares)
         self.head_training = HeadTraining(
             self.network,
             self.unwrapped.tower,
@@ -186,24 +193,13 @@ class nnMTLTrainer(nnUNetTrainer):
         joint = heads_are_on(self.progress, self.plan)
         if joint and self.plan.linear_start and not self.linear_started:
             self._start_linear()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.head_optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         losses = {"segmentation": self._segmentation_step(batch)}
         if joint:
             losses |= self._head_step()
-        self._refuse_divergence(losses)
+        refuse_divergence(losses, self.current_epoch)
         self._update(joint=joint)
         return {"loss": losses["segmentation"], "losses": losses}
-
-    def _refuse_divergence(self, losses: dict[str, float]) -> None:
-        """A run that has diverged must not end in a model that looks finished."""
-        broken = [name for name, loss in losses.items() if not math.isfinite(loss)]
-        if broken:
-            raise NnmtlError(
-                f"Epoch {self.current_epoch + 1}: the loss of {', '.join(broken)} is no longer a "
-                "number; the training has diverged. Lower lr_unet or lr_heads in the plans, and "
-                "look at the images with nnMTL_check_dataset."
-            )
 
     def _start_linear(self) -> None:
         self.head_training.start_linear()
@@ -225,18 +221,31 @@ class nnMTLTrainer(nnUNetTrainer):
     def _training_precision(self) -> AbstractContextManager[None]:
         strides = self.configuration_manager.network_arch_init_kwargs["strides"]
         sizes = [self.configuration_manager.patch_size, self.plan.roi_size]
-        if self.device.type == "cpu" and is_two_slices_deep(sizes, strides):
-            return nullcontext()
-        return autocast_for(self.device)
+        is_exact = self.device.type == "cpu" and is_two_slices_deep(sizes, strides)
+        return nullcontext() if is_exact else autocast_for(self.device)
 
     def _head_step(self) -> dict[str, float]:
-        total, losses, output, batch = self.head_training.losses(self.progress)
+        past = [row["train"] for row in self.history.rows]
+        weighted, losses, output, batch = self.head_training.losses(self.progress, past)
         weight = self.plan.roi_segmentation_weight
-        if weight > 0:
-            total = total + weight * self._region_segmentation(output.segmentation, batch)
-        self._backward(total)
+        region = weight * self._region_segmentation(output.segmentation, batch) if weight else None
+        if self.plan.task_weighting == "upgrad":
+            self._backward_without_conflict(list(weighted.values()), region)
+        else:
+            total = joint_loss(weighted, dict.fromkeys(weighted, 1.0))
+            self._backward(total if region is None else total + region)
         self.monitor.add(output.biomarkers)
         return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _backward_without_conflict(self, tasks: list[Tensor], region: Tensor | None) -> None:
+        if region is not None:  # one task with the segmentation of patches
+            self._scaled(region).backward(retain_graph=True)
+        network = self.unwrapped
+        backward_without_conflict(
+            [self._scaled(task) for task in tasks],
+            shared=network.shared_parameters(),
+            own=list(network.tower.parameters()),
+        )
 
     def _region_segmentation(self, segmentation: Any, batch: dict[str, Any]) -> Tensor:
         if not isinstance(segmentation, list | tuple):
@@ -244,12 +253,16 @@ class nnMTLTrainer(nnUNetTrainer):
         return self.loss.loss(segmentation[0], batch["target"].to(self.device))
 
     def _backward(self, loss: Tensor) -> None:
-        (loss if self.grad_scaler is None else self.grad_scaler.scale(loss)).backward()
+        self._scaled(loss).backward()
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        return loss if self.grad_scaler is None else self.grad_scaler.scale(loss)
 
     def _update(self, *, joint: bool) -> None:
-        set_rate(self.head_optimizer, head_rate(self.progress, self.plan))
         limits = [(self.optimizer, CLIP_UNET)]
-        if joint:
+        if self.head_optimizer is not None:
+            set_rate(self.head_optimizer, head_rate(self.progress, self.plan))
+        if self.head_optimizer is not None and joint:
             limits.append((self.head_optimizer, CLIP_HEADS))
         clip_and_step(limits, self.grad_scaler)
         if self.average is not None:
@@ -281,19 +294,7 @@ class nnMTLTrainer(nnUNetTrainer):
         alarms = self.monitor.alarms(self.progress, self.plan) if joint else []
         for alarm in alarms:
             self.print_to_log_file(f"ALARM: {alarm}")
-        self.record = {
-            "epoch": self.current_epoch,
-            "lr": {
-                "unet": self.optimizer.param_groups[0]["lr"],
-                "heads": head_rate(self.progress, self.plan),
-            },
-            "train": self.train_losses,
-            "validation": {
-                "dice": float(self.logger.get_value("mean_fg_dice", step=-1)),
-                **validation,
-            },
-            "alarms": alarms,
-        }
+        self.record = epoch_record(self, validation, alarms)
 
     def on_epoch_end(self) -> None:
         """Writes the history, tells the time left; nnU-Net's own end of an epoch comes first."""

@@ -9,6 +9,7 @@ from nnmtl.errors import NnmtlError
 HeadKind = Literal["binary", "categorical", "ordinal", "continuous"]
 Attention = Literal["multi_scale", "single_scale", "none"]
 RegionMasking = Literal["pool", "input"]
+Pooling = Literal["regions", "global"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,8 @@ class ArchitecturePlan:
         region_masking: "pool" pools features of the whole view in the regions, as published;
             "input" blanks the image outside the regions before the heads' encoder sees it.
         shared_encoder: whether the heads read the segmentation's encoder or have one of their own.
+        pooling: "regions" pools mean, spread and gated attention per region; "global" the mean of
+            the whole view, which goes to the heads as it is.
         attention: spatial attention fused over the taps, on the deepest tap only, or none.
         token_mixer: whether a small Transformer mixes the tokens of regions and taps.
         self_attention: whether the encoder's deepest stage passes through self-attention.
@@ -64,6 +67,7 @@ class ArchitecturePlan:
         heads: one per biomarker.
         width: length of the vector that one (region, tap) pair contributes.
         dropout: probability of dropping a pooled feature in training.
+        region_dropout: probability of dropping all learned features of a region in training.
         softness_mm: width of the soft edge of a region.
         jitter_mm: standard deviation of the surface error simulated in training.
     """
@@ -74,6 +78,7 @@ class ArchitecturePlan:
     taps: tuple[int, ...]
     region_masking: RegionMasking
     shared_encoder: bool
+    pooling: Pooling
     attention: Attention
     token_mixer: bool
     self_attention: bool
@@ -83,8 +88,19 @@ class ArchitecturePlan:
     heads: tuple[HeadPlan, ...]
     width: int
     dropout: float
+    region_dropout: float
     softness_mm: float
     jitter_mm: float
+
+    def __post_init__(self) -> None:
+        """Refuses a mean of the whole view under the name of a region."""
+        is_open = all(each.inner_mm is None and each.outer_mm is None for each in self.regions)
+        if self.pooling == "global" and (len(self.regions) != 1 or not is_open or self.token_mixer):
+            raise NnmtlError(
+                'plans: with pooling "global" expected one region that is open on both sides and '
+                f"no token_mixer, got the regions {[each.name for each in self.regions]} and "
+                f'token_mixer {self.token_mixer}; correct them, or set pooling to "regions".'
+            )
 
 
 def architecture_to_json(plan: ArchitecturePlan) -> dict[str, Any]:

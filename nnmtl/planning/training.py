@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from nnmtl.planning.architecture import refuse_other_keys
 
+TaskWeighting = Literal["fixed", "uncertainty", "dwa", "upgrad"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
@@ -15,12 +17,15 @@ class TrainingPlan:
         preset: name of the preset that this was planned with.
         roi_size: voxels per axis of the region of interest that the heads see.
         roi_batch_size: regions of interest per joint iteration.
+        roi_sampling: which cases they are of: "uniform" draws all alike, "balanced" evens out
+            centers and classes by half.
         epochs: number of epochs.
         iterations_per_epoch: training iterations per epoch.
         validation_iterations: validation iterations (segmentation) per epoch.
         warmup_fraction: share of the iterations that train segmentation only.
         true_mask_until: share of the iterations by which true masks have faded out for the heads.
         unet_optimizer: "sgd" is nnU-Net's; "adamw" learns more in a few hundred iterations.
+        heads_optimizer: "adamw" of their own, or "unet", the U-Net's, at its rate.
         lr_unet: peak learning rate of encoder and decoder.
         freeze_encoder: whether a pretrained encoder stays as it is.
         lr_heads: peak learning rate of the biomarker tower.
@@ -28,7 +33,9 @@ class TrainingPlan:
         roi_segmentation_weight: weight of the segmentation loss on regions of interest.
         encoder_gradient: factor on the heads' gradient into the encoder.
         loss_weights: task → weight of its loss; segmentation is 1.
-        task_weighting: "fixed" keeps these weights, "uncertainty" also learns a factor per task.
+        task_weighting: "fixed" keeps these weights; "uncertainty" also learns a factor per task;
+            "dwa" derives one from how fast each loss falls; "upgrad" keeps tasks from undoing each
+            other in the shared encoder.
         label_smoothing: of binary and categorical targets.
         ema_decay: decay of the averaged weights per iteration; 0 switches averaging off.
         linear_start: whether the heads' linear part starts from a fit to the training fold.
@@ -39,12 +46,14 @@ class TrainingPlan:
     preset: str
     roi_size: tuple[int, ...]
     roi_batch_size: int
+    roi_sampling: Literal["uniform", "balanced"]
     epochs: int
     iterations_per_epoch: int
     validation_iterations: int
     warmup_fraction: float
     true_mask_until: float
     unet_optimizer: Literal["sgd", "adamw"]
+    heads_optimizer: Literal["adamw", "unet"]
     lr_unet: float
     freeze_encoder: bool
     lr_heads: float
@@ -52,7 +61,7 @@ class TrainingPlan:
     roi_segmentation_weight: float
     encoder_gradient: float
     loss_weights: dict[str, float]
-    task_weighting: Literal["fixed", "uncertainty"]
+    task_weighting: TaskWeighting
     label_smoothing: float
     ema_decay: float
     linear_start: bool

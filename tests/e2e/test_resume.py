@@ -91,6 +91,30 @@ def test_a_run_interrupted_twice_goes_on_as_well(workspace, reference, monkeypat
     assert_same_run(workspace.train(seed=0, continue_training=True), reference)
 
 
+@pytest.mark.parametrize("weighting", ["dwa", "upgrad"])
+def test_a_run_with_other_weighting_balanced_cases_and_dropped_regions_goes_on_as_well(
+    workspace, monkeypatch, weighting
+):
+    if weighting == "upgrad":
+        pytest.importorskip("torchjd", reason="pip install 'nnmtl[torchjd]'")
+
+    def change(plans):
+        configuration = plans["configurations"]["3d_fullres"]
+        configuration["architecture"]["arch_kwargs"]["multitask"]["region_dropout"] = 0.3
+        asked = {"task_weighting": weighting, "roi_sampling": "balanced", "warmup_fraction": 0.0}
+        configuration["nnmtl"].update(asked, epochs=3, iterations_per_epoch=2)
+
+    workspace.change_plans(change)
+    whole = workspace.train()
+    kept = whole.parent.rename(whole.parent.with_name("undisturbed")) / whole.name
+    interrupt_after(5, monkeypatch)  # in the third epoch, which dwa weighs by the first two
+    with pytest.raises(KeyboardInterrupt):
+        workspace.train()
+    monkeypatch.undo()
+    workspace.enter(monkeypatch)
+    assert_same_run(workspace.train(continue_training=True), kept)
+
+
 def test_a_signal_stops_the_command_and_it_can_go_on(workspace, reference):
     command = [sys.executable, "-c", "from nnmtl.cli.train import entry; entry()", "901"]
     command += ["3d_fullres", "0", "-p", workspace.plans, "--seed", "0", "-device", "cpu"]

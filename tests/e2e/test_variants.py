@@ -62,7 +62,8 @@ def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_
 
     def change(plans):
         configuration = plans["configurations"]["3d_fullres"]
-        configuration["architecture"]["arch_kwargs"]["multitask"].update(added.architecture)
+        changes = {key: value for key, value in added.architecture.items() if key != "heads"}
+        configuration["architecture"]["arch_kwargs"]["multitask"].update(changes)
         weighting = added.training["task_weighting"]
         configuration["nnmtl"].update(task_weighting=weighting, linear_start=False)
 
@@ -93,6 +94,25 @@ def test_a_pretrained_residual_encoder_can_be_frozen(workspace):
     network = json.loads((second.parent / "plans.json").read_text())["configurations"]
     name = network["3d_fullres"]["architecture"]["arch_kwargs"]["unet_class_name"]
     assert name.endswith("ResidualEncoderUNet")
+
+
+def test_the_usual_hack_has_one_optimizer_and_the_alarm_rings_while_nothing_varies(workspace):
+    plan = plan_experiment(workspace.name, preset_name="tiny_cpu+bottleneck_head")
+    workspace = replace(workspace, plans=plan)
+    workspace.shrink_plans()
+    workspace.change_plans(use_arrays_of_tiny_cpu)
+    asked = {"roi_batch_size": 2, "warmup_fraction": 0.0, "true_mask_until": 0.0}
+    workspace.change_plans(lambda plans: section(plans).update(asked))
+    fold = workspace.train()
+    checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+    assert checkpoint["nnmtl_state"]["head_optimizer"] is None
+    trained = checkpoint["optimizer_state"]["param_groups"]
+    assert [group["momentum"] for group in trained] == [0.99]
+    assert checkpoint["network_weights"]["tower.heads.ER.learned.weight"].any(), "it starts at 0"
+    rows = [json.loads(line) for line in (fold / "task_history.jsonl").read_text().splitlines()]
+    assert rows[0]["lr"]["heads"] == rows[0]["lr"]["unet"]
+    rings = {alarm.partition(":")[0] for alarm in rows[-1]["alarms"]}
+    assert "ER" in rings, "it has hardly learned yet"
 
 
 def section(plans):

@@ -20,6 +20,7 @@ PLAN = ArchitecturePlan(
     taps=(0, 1),
     region_masking="pool",
     shared_encoder=True,
+    pooling="regions",
     attention="multi_scale",
     token_mixer=False,
     self_attention=False,
@@ -33,6 +34,7 @@ PLAN = ArchitecturePlan(
     ),
     width=4,
     dropout=0.0,
+    region_dropout=0.0,
     softness_mm=0.7,
     jitter_mm=0.0,
 )

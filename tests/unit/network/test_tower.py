@@ -131,3 +131,33 @@ def test_the_linear_part_sees_mean_and_spread_of_the_taps(make_tower):
     spread = ((share * (voxels - mean[..., None]) ** 2).sum(-1) / share.sum(-1)).sqrt()
     expected = torch.cat([mean, spread], -1).flatten(1)
     torch.testing.assert_close(measured[:, tower.num_statistics :], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_global_tower_is_a_linear_layer_on_the_mean_of_the_view(make_tower, plan):
+    tower = make_tower(
+        regions=plan.regions[3:], taps=(2,), pooling="global", attention="none",
+        intensity=False, descriptors=(), covariates=(),
+    )  # fmt: skip
+    for head in tower.heads.values():
+        torch.nn.init.normal_(head.learned.weight)
+    stages, mask = skips(), torch.rand(2, 1, 8, 8, 8)
+    result, measured = tower(stages, mask, torch.empty(2, 0))
+    assert measured.shape == (2, 0)
+    mean = stages[2].mean((2, 3, 4))
+    for name, value in result.items():
+        torch.testing.assert_close(value, tower.head(name).learned(mean))
+    trained = {
+        name.split(".", 2)[2] for name, each in tower.named_parameters() if each.requires_grad
+    }
+    assert trained == {"learned.weight", "learned.bias", "region_logits", "log_variance"}
+
+
+@pytest.mark.parametrize("token_mixer", [False, True])
+def test_a_dropped_region_is_dropped_at_every_tap(make_tower, token_mixer):
+    tower = make_tower(region_dropout=0.5, token_mixer=token_mixer).train()
+    seen = []
+    tower.region_dropout.register_forward_hook(lambda _, given, result: seen.append(result))
+    tower(skips(), torch.rand(2, 4, 8, 8, 8), torch.randn(2, tower.num_statistics))
+    gone = seen[0].flatten(2).eq(0)
+    assert torch.equal(gone.any(2), gone.all(2))
+    assert gone.any()

@@ -15,6 +15,7 @@ def make_plan():
             "taps": (0,),
             "region_masking": "pool",
             "shared_encoder": True,
+            "pooling": "regions",
             "attention": "none",
             "token_mixer": False,
             "self_attention": False,
@@ -24,6 +25,7 @@ def make_plan():
             "heads": (HeadPlan(name="ER", kind="binary", num_outputs=1),),
             "width": 2,
             "dropout": 0.0,
+            "region_dropout": 0.0,
             "softness_mm": 0.7,
             "jitter_mm": 0.0,
         }

@@ -10,6 +10,7 @@ from nnmtl.nnunet.optimizers import (
     LINEAR_RATE,
     clip_and_step,
     head_optimizer,
+    parameters_of_unet,
     parameters_without,
     set_rate,
 )
@@ -64,3 +65,15 @@ def test_the_unet_is_what_the_tower_is_not(tower):
     network = torch.nn.ModuleDict({"encoder": torch.nn.Linear(2, 2), "tower": tower})
     unet = parameters_without(network, tower)
     assert [id(each) for each in unet] == [id(each) for each in network["encoder"].parameters()]
+
+
+@pytest.mark.parametrize("heads_optimizer", ["adamw", "unet"])
+def test_every_parameter_has_one_optimizer(tower, plan, heads_optimizer):
+    plan = dataclasses.replace(plan, heads_optimizer=heads_optimizer)
+    network = torch.nn.ModuleDict({"encoder": torch.nn.Linear(2, 2), "tower": tower})
+    heads = head_optimizer(tower, plan)
+    trained = [id(each) for each in parameters_of_unet(network, tower, plan)]
+    assert (heads is None) == (heads_optimizer == "unet")
+    groups = [] if heads is None else heads.param_groups
+    trained += [id(each) for group in groups for each in group["params"]]
+    assert sorted(trained) == sorted(id(each) for each in network.parameters())

@@ -117,6 +117,12 @@ def test_categories_without_an_order_get_an_output_each():
     assert (head["kind"], head["num_outputs"]) == ("categorical", 3)
 
 
+def test_the_usual_hack_reads_the_deepest_stage_of_any_network():
+    for preset, stages in (("bottleneck_head", 6), ("tiny_cpu+bottleneck_head", 4)):
+        multitask = planned(preset)["architecture"]["arch_kwargs"]["multitask"]
+        assert multitask["taps"] == [stages - 1]
+
+
 def test_a_single_task_has_the_head_of_its_biomarker_alone():
     full, single = planned(), planned("single_task:HER2_3")
     heads, (head,) = (

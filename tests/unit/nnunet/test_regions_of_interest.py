@@ -1,5 +1,6 @@
 """Training and prediction place the region of interest by the same rule."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from nnmtl.nnunet.predictor import _flip, _flips, nnMTLPredictor
-from nnmtl.nnunet.roi_loader import tumor_center
+from nnmtl.nnunet.roi_loader import RoiLoader, tumor_center
 
 SHAPE = (20, 30, 40)
 TUMOR = (slice(4, 11), slice(10, 21), slice(20, 27))  # its middle is (7, 15, 23)
@@ -110,3 +111,15 @@ def test_views_are_the_four_mirror_images_in_the_plane(dimension):
     assert len({tuple(one.flatten().tolist()) for one, _ in views}) == 4
     if dimension == 3:
         assert all(torch.allclose(one.sum((3, 4)), images.sum((3, 4))) for one, _ in views)
+
+
+def test_cases_are_drawn_by_their_shares_whatever_the_order_of_the_loader():
+    loader = RoiLoader.__new__(RoiLoader)
+    loader.indices, loader.infinite, loader.batch_size = ["c", "a", "b"], True, 6000
+    loader.sampling_probabilities = None
+    loader.draw_by(["a", "b", "c"], None)
+    assert loader.sampling_probabilities is None, "else other random numbers would be drawn"
+    loader.draw_by(["a", "b", "c"], np.array([0.7, 0.2, 0.1]))
+    drawn = Counter(loader.get_indices().tolist())
+    for case, share in (("a", 0.7), ("b", 0.2), ("c", 0.1)):
+        assert drawn[case] / 6000 == pytest.approx(share, abs=0.03)

@@ -88,3 +88,10 @@ def test_a_biomarker_that_nobody_has_leaves_its_buffers(tower):
 def test_equal_targets_do_not_give_a_scale_of_zero(tower):
     set_target_statistics(tower, table([1, 0], [20.0, 20.0]), HEADS)
     assert tower.head("Ki67").scale.item() == pytest.approx(SMALLEST_SCALE)
+
+
+def test_the_threshold_is_the_prevalence_among_the_cases_as_they_are_drawn(tower):
+    cases = table([1, 0, 0, None], [10, 10, 10, 10])
+    shares = np.array([0.4, 0.2, 0.2, 0.2])
+    set_target_statistics(tower, cases, HEADS, shares=shares)
+    assert float(tower.head("ER").threshold) == pytest.approx(0.5)

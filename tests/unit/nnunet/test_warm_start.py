@@ -41,10 +41,12 @@ PLAN = ArchitecturePlan(
     heads=(HeadPlan(name="ER", kind="binary", num_outputs=1),),
     width=4,
     dropout=0.0,
+    region_dropout=0.0,
     softness_mm=0.7,
     jitter_mm=0.0,
     region_masking="pool",
     shared_encoder=True,
+    pooling="regions",
     token_mixer=False,
     self_attention=False,
 )

@@ -24,6 +24,7 @@ ARCHITECTURE = ArchitecturePlan(
     taps=(0, 1),
     region_masking="pool",
     shared_encoder=True,
+    pooling="regions",
     attention="multi_scale",
     token_mixer=False,
     self_attention=False,
@@ -36,6 +37,7 @@ ARCHITECTURE = ArchitecturePlan(
     ),
     width=8,
     dropout=0.1,
+    region_dropout=0.0,
     softness_mm=0.7,
     jitter_mm=0.5,
 )
@@ -43,12 +45,14 @@ TRAINING = TrainingPlan(
     preset="spatial_mtl",
     roi_size=(16, 32, 32),
     roi_batch_size=8,
+    roi_sampling="uniform",
     epochs=40,
     iterations_per_epoch=250,
     validation_iterations=50,
     warmup_fraction=0.3,
     true_mask_until=0.6,
     unet_optimizer="sgd",
+    heads_optimizer="adamw",
     lr_unet=0.01,
     freeze_encoder=False,
     lr_heads=0.001,
@@ -106,3 +110,12 @@ def test_unknown_and_missing_keys_of_the_training_are_named():
     value["epoch"] = value.pop("epochs")
     with pytest.raises(NnmtlError, match=r"unknown are \['epoch'\], missing are \['epochs'\]"):
         parse_training(value)
+
+
+@pytest.mark.parametrize("change", [{}, {"token_mixer": True}], ids=["two regions", "a mixer"])
+def test_a_global_mean_is_not_offered_as_that_of_a_region(change):
+    value = {**architecture_json(), "pooling": "global", **change}
+    if change:
+        value["regions"] = [{"name": "context", "inner_mm": None, "outer_mm": None}]
+    with pytest.raises(NnmtlError, match="expected one region that is open on both sides"):
+        parse_architecture(value)

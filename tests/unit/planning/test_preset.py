@@ -83,7 +83,10 @@ def test_the_default_preset_gives_the_short_name_of_the_plans():
     assert plans_name("tiny_cpu") == "nnMTLPlans_tiny_cpu"
 
 
-SYSTEMS = {"spatial_mtl", "tiny_cpu", "hybrid_transformer", "foundation", "foundation_frozen"}
+SYSTEMS = {
+    "spatial_mtl", "tiny_cpu", "hybrid_transformer", "foundation", "foundation_frozen",
+    "bottleneck_head",
+}  # fmt: skip
 ABLATIONS = sorted(set(preset_names()) - SYSTEMS)
 
 
