@@ -13,14 +13,16 @@ def load_torchjd() -> ModuleType:
     """The module `torchjd.aggregation`.
 
     Raises:
-        NnmtlError: if it is not installed.
+        NnmtlError: if it, or the solver that it needs, is not installed.
     """
     try:
         from torchjd import aggregation
+
+        aggregation.UPGrad()  # asks for the solver
     except ImportError as error:
         raise NnmtlError(
-            'task_weighting "upgrad": expected the package torchjd, but it is not installed; run '
-            "pip install 'nnmtl[torchjd]', or set task_weighting in the plans to \"fixed\"."
+            'task_weighting "upgrad": expected the packages torchjd and quadprog, but they are not '
+            "both installed; run pip install 'nnmtl[torchjd]', or plan another task_weighting."
         ) from error
     return aggregation
 

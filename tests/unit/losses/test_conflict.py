@@ -98,7 +98,8 @@ def test_a_frozen_encoder_is_left_alone(layers):
     assert all(each.grad.any() for each in own)
 
 
-def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchjd", None)
-    with pytest.raises(NnmtlError, match=r"torchjd, but .* pip install 'nnmtl\[torchjd\]'"):
+@pytest.mark.parametrize("name", ["torchjd", "quadprog"])
+def test_without_the_packages_it_is_said_how_to_get_them(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(NnmtlError, match=r"torchjd and .* pip install 'nnmtl\[torchjd\]'"):
         load_torchjd()
