@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
+from nnmtl.network.ridge import Folds, RidgeFit, fit_ridge
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.planning.architecture import HeadPlan
 
@@ -20,7 +21,6 @@ FEWEST_PER_CLASS = 5
 FOLDS = 5
 
 Fit = tuple[NDArray[np.float64], NDArray[np.float64]]
-Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 
 def start_linear_heads(
@@ -77,8 +77,8 @@ def _fit(
         return None
     folds = list(GroupKFold(FOLDS).split(scalars, groups=groups))
     if head.kind == "continuous":
-        ridge, trust = _fit_ridge(scalars, values, folds, pooled)
-        return (ridge.coef_ * trust)[None], np.array([ridge.intercept_])
+        ridge, trust = _fit_ridge(scalars, values[:, None], folds, pooled)
+        return ridge.weight * trust, ridge.bias
     num_classes = max(2, head.num_answers)
     classes = values.astype(int)
     present = [np.unique(classes[train]) for train, _ in folds]
@@ -109,11 +109,9 @@ def _fit_classes(
     """
     targets = membership[:, 1:] if membership.shape[1] == 2 else membership
     ridge, trust = _fit_ridge(scalars, targets, folds, pooled)
-    weight, bias = np.atleast_2d(ridge.coef_ * trust), np.atleast_1d(ridge.intercept_)
-    left_out = cross_val_predict(Ridge(alpha=ridge.alpha_), scalars * trust, targets, cv=folds)
-    left_out = left_out.reshape(len(scalars), -1)
-    scale = LogisticRegression(C=WEAK_PRIOR).fit(left_out, membership.argmax(1))
-    return scale.coef_ @ weight, scale.coef_ @ bias + scale.intercept_
+    scale = LogisticRegression(C=WEAK_PRIOR).fit(ridge.left_out, membership.argmax(1))
+    weight = ridge.weight * trust
+    return scale.coef_ @ weight, scale.coef_ @ ridge.bias + scale.intercept_
 
 
 def _fit_ridge(
@@ -121,7 +119,7 @@ def _fit_ridge(
     targets: NDArray[np.float64],
     folds: Folds,
     pooled: NDArray[np.bool_],
-) -> tuple[RidgeCV, NDArray[np.float32]]:
+) -> tuple[RidgeFit, NDArray[np.float32]]:
     """The ridge regression whose penalty and trust in pooled features do best on left-out patients.
 
     Returns it and the factor (S,) on every scalar that it was fitted with.
@@ -129,8 +127,8 @@ def _fit_ridge(
     best = None
     for level in POOLED_TRUST if pooled.any() else (1.0,):
         trust = np.where(pooled, level, 1.0).astype(np.float32)
-        ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars * trust, targets)
-        if best is None or ridge.best_score_ > best[0].best_score_:
+        ridge = fit_ridge(scalars * trust, targets, folds, PENALTIES)
+        if best is None or ridge.score > best[0].score:
             best = ridge, trust
     assert best is not None
     return best

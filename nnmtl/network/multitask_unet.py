@@ -148,11 +148,11 @@ class MultiTaskUNet(nn.Module):
         if self.plan.region_masking == "input":
             allowed = (weights[:, self.shells] > 0.5).any(1)
             image, inside = keep_only(image, allowed), inside & allowed
-        if self.tower.intensity is not None and self.tower.detail is not None:
+        if self.tower.intensity is not None and self.tower.structures is not None:
             reference = reference_weights(distance, body=body, reference_mm=REFERENCE_MM)
             shells = weights[:, self.shells]
             parts.append(self.tower.intensity(image, shells, reference))
-            parts.append(self.tower.detail(image, shells, inside, spacing_mm))
+            parts.append(self.tower.structures(image, shells, distance, inside, body, spacing_mm))
         if "log_volume" in self.plan.descriptors:
             parts.append(_log_volume(distance, spacing_mm))
         statistics = torch.cat(parts, dim=1) if parts else image.new_zeros(len(image), 0)

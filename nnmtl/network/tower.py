@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from nnmtl.network.attention import MultiScaleAttention
-from nnmtl.network.detail import DetailStatistics
 from nnmtl.network.heads import BiomarkerHead
 from nnmtl.network.intensity import IntensityStatistics, RunningStandardizer
 from nnmtl.network.mixing import TokenMixer
 from nnmtl.network.pooling import RegionPooling, resize_weights
 from nnmtl.network.region_dropout import RegionDropout
+from nnmtl.network.structures import StructureStatistics
 from nnmtl.planning.architecture import ArchitecturePlan
 
 
@@ -72,14 +72,16 @@ class BiomarkerTower(nn.Module):
             if plan.token_mixer
             else None
         )
-        num_shells = len(shell_numbers(plan))
-        self.intensity = IntensityStatistics(input_channels, num_shells) if plan.intensity else None
-        self.detail = DetailStatistics(input_channels, num_shells) if plan.intensity else None
+        shells = [plan.regions[number] for number in shell_numbers(plan)]
+        self.intensity = (
+            IntensityStatistics(input_channels, len(shells)) if plan.intensity else None
+        )
+        self.structures = StructureStatistics(input_channels, shells) if plan.intensity else None
         num_statistics = len(plan.descriptors) + len(plan.covariates)
         num_channels = sum(stage_channels[tap] for tap in plan.taps)
         num_pooled = 0 if is_global else 2 * num_channels * num_regions
-        if self.intensity is not None and self.detail is not None:
-            num_statistics += self.intensity.num_features + self.detail.num_features
+        if self.intensity is not None and self.structures is not None:
+            num_statistics += self.intensity.num_features + self.structures.num_features
         self.num_statistics = num_statistics
         self.standardize = RunningStandardizer(num_statistics + num_pooled)
         self.heads = nn.ModuleDict(

@@ -5,10 +5,22 @@ import pytest
 import torch
 from scipy import ndimage
 
-from nnmtl.network.detail import HEIGHTS, DetailStatistics, opening, relative_to_tumor
+from nnmtl.network.detail import HEIGHTS
+from nnmtl.network.filters import FilterBank, opening, relative_to_tumor
+from nnmtl.network.patterns import LocalPatterns
+from nnmtl.network.spots import thin_shells
+from nnmtl.network.structures import StructureStatistics
+from nnmtl.planning.architecture import RegionPlan
 
 SPACING_MM = (2.0, 1.0, 1.0)
 SHAPE = (20, 40, 40)
+
+
+def region(inner_mm, outer_mm):
+    return RegionPlan(name="some", inner_mm=inner_mm, outer_mm=outer_mm)
+
+
+REGIONS = (region(None, -2.5), region(2.0, 8.0))
 
 
 @pytest.fixture
@@ -24,23 +36,34 @@ def scene():
     return (
         torch.from_numpy(image).float()[None, None],
         torch.from_numpy(shells)[None],
-        torch.from_numpy(distance < 0)[None],
+        torch.from_numpy(distance).float()[None],
     )
 
 
-def describe(scene, spacing_mm=SPACING_MM):
-    image, shells, tumor = scene
-    statistics = DetailStatistics(image.shape[1], shells.shape[1])
-    result = statistics(image, shells, tumor, spacing_mm)
+def measure(scene, spacing_mm=SPACING_MM, tumor=None):
+    """Per region (C, R, F), and the spots on shells (C, F)."""
+    image, shells, distance = scene
+    statistics = StructureStatistics(image.shape[1], REGIONS)
+    tumor = distance < 0 if tumor is None else tumor
+    result = statistics(image, shells, distance, tumor, distance > -np.inf, spacing_mm)
     assert result.shape == (1, statistics.num_features)
     assert torch.isfinite(result).all()
-    return result.view(image.shape[1], shells.shape[1], -1)
+    per_channel = result.view(image.shape[1], -1)
+    per_region = len(REGIONS) * statistics.per_region
+    regions = per_channel[:, :per_region].view(image.shape[1], len(REGIONS), -1)
+    return regions, per_channel[:, per_region:]
+
+
+def describe(scene, spacing_mm=SPACING_MM, tumor=None):
+    return measure(scene, spacing_mm, tumor)[0]
 
 
 def test_gain_and_offset_of_a_scanner_change_nothing(scene):
-    image, shells, tumor = scene
-    other = describe((3.5 * image + 40, shells, tumor))
-    torch.testing.assert_close(describe(scene), other, rtol=1e-3, atol=1e-3)
+    image, shells, distance = scene
+    for found, other in zip(
+        measure(scene), measure((3.5 * image + 40, shells, distance)), strict=True
+    ):
+        torch.testing.assert_close(found, other, rtol=1e-3, atol=1e-3)
 
 
 def test_the_opening_is_scipys():
@@ -52,8 +75,9 @@ def test_the_opening_is_scipys():
 
 
 def test_the_tumor_is_level_one_and_air_zero(scene):
-    level = relative_to_tumor(scene[0][0, 0], scene[2][0])
-    assert float(level[scene[2][0]].median()) == pytest.approx(1, abs=1e-5)
+    tumor = scene[2][0] < 0
+    level = relative_to_tumor(scene[0][0, 0], tumor)
+    assert float(level[tumor].median()) == pytest.approx(1, abs=1e-5)
     assert float(level[:, 0].max()) == pytest.approx(0, abs=0.02)
 
 
@@ -75,20 +99,76 @@ def _spot_index(width, height):
     return level + 4 * band + bright + width * (bright + len(HEIGHTS)) + height
 
 
+def test_a_line_that_leaves_the_tumor_is_a_spot_on_every_shell(scene):
+    image, _, _ = scene
+    counts = []
+    for number, axis_step in enumerate(((0, 1), (0, -1), (1, 0))):
+        y, x = (20 + 8 * axis_step[0], 20 + 8 * axis_step[1])
+        counts.append(_on_shells(scene))
+        for step in range(8):  # from 8 to 15 mm from the middle: shells of 2 to 8 mm
+            image[0, 0, 10, y + step * axis_step[0], x + step * axis_step[1]] = 500 + step
+        assert number == pytest.approx(counts[-1], abs=1e-4)
+    assert _on_shells(scene) == pytest.approx(3, abs=1e-4)
+
+
+def _on_shells(scene):
+    """Mean number of spots on a shell, of the level's narrow top-hat, above the greatest height."""
+    return np.expm1(float(measure(scene)[1][0, HEIGHTS.index(0.45)]))
+
+
+def test_shells_lie_outside_the_tumor_and_within_their_region():
+    assert thin_shells(region(0.0, 5.0)) == [(3, 5), (1, 3)]
+    assert thin_shells(region(5.0, 10.0)) == [(8, 10), (6, 8)]
+    for inner, outer in ((None, -2.5), (-2.5, 0.0), (5.0, None), (None, None), (0.0, 1.5)):
+        assert thin_shells(region(inner, outer)) == []
+
+
+def test_patterns_tell_what_comes_together(scene):
+    """Two regions with equal margins of two filters: alike one by one, different jointly."""
+    first = torch.tensor([0.0, 1.0]).repeat(500)
+    bank = _bank_of(first, first.roll(1)), _bank_of(first, first)
+    whole = torch.ones(1, 1000)
+    together, apart = (LocalPatterns()(each, whole)[0] for each in bank)
+    assert float((together - apart).abs().max()) > 0.05
+
+
+def test_patterns_do_not_depend_on_where_in_a_region_they_are(scene):
+    values = torch.randn(2, 1000)
+    order = torch.randperm(1000)
+    found = [
+        LocalPatterns()(_bank_of(*each), torch.ones(1, 1000)) for each in (values, values[:, order])
+    ]
+    torch.testing.assert_close(*found)
+    assert float(found[0].abs().max()) <= 1
+
+
+def _bank_of(level, smooth):
+    still = torch.zeros_like(level)
+    return FilterBank(
+        level=level,
+        log_level=(level, smooth),
+        bands=(still,) * 4,
+        bright=(still,) * 2,
+        smooth_bright=(still,) * 2,
+        dark=(still,),
+    )
+
+
 def test_a_missing_channel_and_an_empty_region_give_zeros(scene):
-    image, shells, tumor = scene
+    image, shells, distance = scene
     shells[:, 1] = 0
-    result = describe((torch.cat([image, torch.zeros_like(image)], 1), shells, tumor))
-    assert (result[0, 0] != 0).any()
-    assert (result[0, 1] == 0).all()
-    assert (result[1] == 0).all()
+    regions, spots = measure((torch.cat([image, torch.zeros_like(image)], 1), shells, distance))
+    assert (regions[0, 0] != 0).any()
+    assert (regions[0, 1] == 0).all()
+    assert (regions[1] == 0).all()
+    assert (spots[1] == 0).all()
 
 
 def test_without_a_tumor_all_is_zero(scene):
-    image, shells, tumor = scene
-    assert (describe((image, shells, torch.zeros_like(tumor))) == 0).all()
+    found = measure(scene, tumor=torch.zeros_like(scene[2], dtype=torch.bool))
+    assert all((each == 0).all() for each in found)
 
 
 def test_slices_are_described_as_well(scene):
-    image, shells, tumor = (each[..., 10, :, :] for each in scene)
-    assert (describe((image, shells, tumor), SPACING_MM[1:]) != 0).any()
+    image, shells, distance = (each[..., 10, :, :] for each in scene)
+    assert (describe((image, shells, distance), SPACING_MM[1:]) != 0).any()
