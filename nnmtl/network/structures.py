@@ -55,8 +55,13 @@ class StructureStatistics(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             cases = zip(x.float(), weights.float(), distance, tumor, body, strict=True)
             rows = [
-                torch.cat([self._channel(channel, *case, spacing_mm) for channel in image])
-                for image, *case in cases
+                torch.cat(
+                    [
+                        self._channel(channel, regions, away, inside, tissue, spacing_mm)
+                        for channel in image
+                    ]
+                )
+                for image, regions, away, inside, tissue in cases
             ]
         return torch.stack(rows)
 
