@@ -1,10 +1,13 @@
-"""nnMTL_check_dataset: tells what is wrong with a raw dataset, and counts what is in it."""
+"""nnMTL_check_dataset: tells what is wrong with a raw dataset, and draws its cases."""
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnmtl.cli.arguments import add_dataset, add_processes
 from nnmtl.cli.command import run
 from nnmtl.errors import NnmtlError
 
@@ -16,21 +19,31 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
         prog="nnMTL_check_dataset",
-        description="Checks a raw dataset: declaration, targets, images and label maps. Prints "
-        "errors, warnings and notes, then counts; exits with 1 if there is an error.",
+        description="Checks a raw dataset: declaration, targets, images and label maps, also for "
+        "cases unlike those of their center and for images that stand there twice. Prints errors, "
+        "warnings and notes, then counts; exits with 1 if there is an error. Writes a page with a "
+        "picture of every case, which is as private as the images.",
     )
+    add_dataset(parser)
     parser.add_argument(
-        "-d", dest="dataset", required=True, metavar="ID", help="id or name of the dataset"
+        "-o",
+        dest="output",
+        type=Path,
+        metavar="PAGE.html",
+        help="the page (default: check_dataset.html in the dataset's folder)",
     )
+    add_processes(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints findings and counts."""
+    """Prints findings and counts, and says where the page is."""
     arguments = build_parser().parse_args(argv)
     # Not at the top: --help must answer at once.
-    from nnmtl.cohort.raw_dataset import check_dataset, read_raw_dataset
+    from nnmtl.cohort.raw_dataset import read_raw_dataset
+    from nnmtl.experiments.check_dataset import examine_dataset
     from nnmtl.nnunet.folders import dataset_name, raw_folder
+    from nnmtl.report.dataset_page import DATASET_PAGE_NAME, write_dataset_page
 
     folder = raw_folder(dataset_name(arguments.dataset))
     try:
@@ -38,19 +51,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NnmtlError as error:
         print(f"error: {error}")
         return 1
-    findings = check_dataset(dataset)
+    page: Path = arguments.output or folder / DATASET_PAGE_NAME
+    _check_place(page, folder)
+    findings, cases = examine_dataset(dataset, num_processes=arguments.num_processes)
+    write_dataset_page(dataset, findings, cases, page)
     for level in ("error", "warning", "note"):
         for finding in findings:
             if finding.level == level:
                 print(f"{level}: {finding.message}")
     for line in _counts(dataset):
         print(line)
+    print(page)
     return int(any(finding.level == "error" for finding in findings))
 
 
 def entry() -> None:
     """The installed command."""
     run(main)
+
+
+def _check_place(page: Path, folder: Path) -> None:
+    """Refuses a page that could not be written, before an hour of looking at images.
+
+    Raises:
+        NnmtlError: naming the option.
+    """
+    place = page.parent
+    if not place.is_dir() or not os.access(place, os.W_OK) or page.is_dir():
+        raise NnmtlError(
+            f"{page}: expected a place for the page in a folder that exists and can be written; "
+            "name another with -o PAGE.html."
+        )
+    if place.resolve().parent == folder.resolve():
+        raise NnmtlError(
+            f"-o {page}: expected a place outside the folders of images and label maps; name "
+            "another."
+        )
 
 
 def _counts(dataset: "RawDataset") -> Iterator[str]:

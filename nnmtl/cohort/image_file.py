@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 
+from nnmtl.cohort.orientation import shear
 from nnmtl.errors import NnmtlError
 
 # Headers hold single precision; nnU-Net compares with numpy's relative 1e-5 and then only warns.
 _RELATIVE_TOLERANCE = 1e-3
+_ITK_TOLERANCE = 1e-4  # of right angles; beyond, ITK reads no affine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +83,21 @@ def check_voxels(path: Path) -> None:
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     if reader.GetPixelIDValue() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64):
-        voxels = SimpleITK.GetArrayFromImage(reader.Execute())
-        count = int(np.count_nonzero(~np.isfinite(voxels)))
-        if count:
-            raise NnmtlError(
-                f"{path}: expected a number in every voxel, but {count} are nan or infinite; "
-                "replace them, by 0 where there is no tissue."
-            )
+        check_numbers(path, SimpleITK.GetArrayFromImage(reader.Execute()))
+
+
+def check_numbers(path: Path, voxels: npt.NDArray[np.generic]) -> None:
+    """Refuses an image that was read, if it has voxels that are no numbers.
+
+    Raises:
+        NnmtlError: if voxels are nan or infinite.
+    """
+    count = int(np.count_nonzero(~np.isfinite(voxels)))
+    if count:
+        raise NnmtlError(
+            f"{path}: expected a number in every voxel, but {count} are nan or infinite; "
+            "replace them, by 0 where there is no tissue."
+        )
 
 
 def check_whole(path: Path) -> None:
@@ -148,4 +158,9 @@ def _shown(numbers: tuple[float, ...]) -> str:
 
 
 def _unreadable(path: Path) -> NnmtlError:
+    if shear(path) > _ITK_TOLERANCE:
+        return NnmtlError(
+            f"{path}: expected axes at right angles, but those of its affine are not; resample it "
+            "onto a grid whose axes are, or correct the affine."
+        )
     return NnmtlError(f"{path}: expected a readable NIfTI, NRRD or MHA image; replace the file.")

@@ -113,14 +113,14 @@ def check_raw_dataset(folder: Path) -> list[Finding]:
 def check_dataset(dataset: RawDataset) -> list[Finding]:
     """Checks table, folds, images and label maps.
 
-    Reads every label map and the header of every image.
+    Reads every label map and every image, but looks at no image: `experiments.check_dataset` does.
     """
-    return [
-        *_check_folds(dataset),
-        *_check_files(dataset),
-        *_check_grids(dataset),
-        *_check_label_maps(dataset),
-    ]
+    return [*check_layout(dataset), *_check_grids(dataset), *_check_label_maps(dataset)]
+
+
+def check_layout(dataset: RawDataset) -> list[Finding]:
+    """Checks table and folds, and which files there are."""
+    return [*_check_folds(dataset), *_check_files(dataset)]
 
 
 def channel_files(folder: Path, ending: str) -> dict[str, dict[int, Path]]:
@@ -165,7 +165,8 @@ def _check_files(dataset: RawDataset) -> list[Finding]:
                     _error(
                         f"{part}: the case {case_id!r} has the channels {sorted(channels)}, but "
                         f"dataset.json declares {sorted(expected)}; store a missing channel as "
-                        "an image of zeros and list it in missing_channels."
+                        "an image of zeros and list it in missing_channels.",
+                        case_id,
                     )
                 )
     return findings + _check_stand_ins(dataset) + _check_names_of_labels(dataset)
@@ -181,13 +182,14 @@ def _check_stand_ins(dataset: RawDataset) -> list[Finding]:
             try:
                 is_zero = not np.any(read_array(path))
             except NnmtlError as error:
-                findings.append(_error(str(error)))
+                findings.append(_error(str(error), case_id))
                 continue
             if not is_zero:
                 findings.append(
                     _error(
                         f"dataset.json: channel {channel} of case {case_id!r} is listed in "
-                        f"missing_channels, but {path.name} is not all zero; correct one of them."
+                        f"missing_channels, but {path.name} is not all zero; correct one of them.",
+                        case_id,
                     )
                 )
     return findings
@@ -201,7 +203,8 @@ def _check_names_of_labels(dataset: RawDataset) -> list[Finding]:
         _error(
             f"labelsTr: the case {case_id!r} has no label map"
             f"{did_you_mean(case_id, cases_with_label - set(dataset.train_images))}; add it, all "
-            "ignore if the tumor was never outlined."
+            "ignore if the tumor was never outlined.",
+            case_id,
         )
         for case_id in sorted(set(dataset.train_images) - cases_with_label)
     ]
@@ -214,17 +217,24 @@ def _check_names_of_labels(dataset: RawDataset) -> list[Finding]:
 
 def _check_label_maps(dataset: RawDataset) -> list[Finding]:
     findings: list[Finding] = []
-    labels_of_case: dict[str, Collection[int]] = {}
+    labels_of_case: dict[str, Collection[float]] = {}
     for case_id in dataset.train_images:
         path = dataset.label_path(case_id)
         if path.is_file():
             try:
                 labels_of_case[case_id] = np.unique(read_array(path)).tolist()
             except NnmtlError as error:
-                findings.append(_error(str(error)))
+                findings.append(_error(str(error), case_id))
+    return findings + check_label_values(dataset, labels_of_case)
+
+
+def check_label_values(
+    dataset: RawDataset, labels_of_case: Mapping[str, Collection[float]]
+) -> list[Finding]:
+    """Checks the values of the training cases' label maps."""
     labels = as_object(dataset.dataset_json["labels"], where="dataset.json: labels")
     ignore_label = labels.get("ignore")
-    return findings + check_labels(
+    return check_labels(
         labels_of_case,
         dataset.declaration,
         known_labels=declared_labels(labels),
@@ -241,44 +251,45 @@ def declared_labels(labels: Mapping[str, object]) -> set[int]:
 
 
 def _check_grids(dataset: RawDataset) -> list[Finding]:
-    """All files of a case must lie on one grid."""
     findings: list[Finding] = []
     for case_id, channels in dataset.train_images.items():
         label_path = dataset.label_path(case_id)
         with_label = [label_path] if label_path.is_file() else []
-        findings += _check_grid(case_id, [*channels.values(), *with_label])
-        findings += _check_voxels(channels.values())
+        findings += check_grid(case_id, [*channels.values(), *with_label])
+        findings += _check_voxels(case_id, channels.values())
     for case_id, channels in dataset.test_images.items():
-        findings += _check_grid(case_id, list(channels.values()))
+        findings += check_grid(case_id, list(channels.values()))
     return findings
 
 
-def _check_grid(case_id: str, paths: Sequence[Path]) -> list[Finding]:
+def check_grid(case_id: str, paths: Sequence[Path]) -> list[Finding]:
+    """All files of a case must lie on one grid."""
     first, *others = paths
     for other in others:
         try:
             mismatch = geometry_mismatch(read_header(first), read_header(other))
         except NnmtlError as error:
-            return [_error(str(error))]
+            return [_error(str(error), case_id)]
         if mismatch:
             return [
                 _error(
                     f"the case {case_id!r}: {first.parent.name}/{first.name} and "
                     f"{other.parent.name}/{other.name} are not on one grid: {mismatch}; resample "
-                    "one of them."
+                    "one of them.",
+                    case_id,
                 )
             ]
     return []
 
 
-def _check_voxels(paths: Iterable[Path]) -> list[Finding]:
+def _check_voxels(case_id: str, paths: Iterable[Path]) -> list[Finding]:
     try:
         for path in paths:
             check_voxels(path)
     except NnmtlError as error:
-        return [_error(str(error))]
+        return [_error(str(error), case_id)]
     return []
 
 
-def _error(message: str) -> Finding:
-    return Finding(level="error", message=message)
+def _error(message: str, *case_ids: str) -> Finding:
+    return Finding(level="error", message=message, case_ids=case_ids)

@@ -18,12 +18,22 @@ _FEWEST_CASES_OF_CENTER = 5  # below, a center joins the reference configuration
 _NUM_SHOWN = 5
 
 
+Level = Literal["error", "warning", "note"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One sentence about the cohort; only an error forbids training."""
+    """One sentence about the cohort; only an error forbids training.
 
-    level: Literal["error", "warning", "note"]
+    Attributes:
+        level: how bad it is.
+        message: the sentence.
+        case_ids: the cases that it is about, where it is about single ones.
+    """
+
+    level: Level
     message: str
+    case_ids: tuple[str, ...] = ()
 
 
 def check_table(
@@ -72,11 +82,11 @@ def check_rows(
         findings.append(
             _note(
                 f"targets.csv: {len(without_row)} cases with images have no row and train the "
-                f"segmentation only: {_shown(without_row)}."
+                f"segmentation only: {shown_names(without_row)}."
             )
         )
     return findings + [
-        _error(f"the case {case_id!r} is in imagesTr and imagesTs; remove it from one.")
+        _error(f"the case {case_id!r} is in imagesTr and imagesTs; remove it from one.", case_id)
         for case_id in sorted(set(train_case_ids) & set(test_case_ids))
     ]
 
@@ -104,7 +114,9 @@ def check_centers(table: TargetTable) -> list[Finding]:
     for center in sorted(counts):
         spellings["".join(filter(str.isalnum, center.casefold()))].append(center)
     findings = [
-        _warning(f"centers: {_shown(names)} look like one center spelled differently; check them.")
+        _warning(
+            f"centers: {shown_names(names)} look like one center spelled differently; check them."
+        )
         for names in spellings.values()
         if len(names) > 1
     ]
@@ -141,7 +153,7 @@ def check_targets(table: TargetTable, folds: Sequence[Fold] | None) -> list[Find
 
 
 def check_labels(
-    labels_of_case: Mapping[str, Collection[int]],
+    labels_of_case: Mapping[str, Collection[float]],
     declaration: Declaration,
     *,
     known_labels: Collection[int],
@@ -163,7 +175,8 @@ def check_labels(
             findings.append(
                 _error(
                     f"labels: the label map of case {case_id!r} holds {unknown}, but dataset.json "
-                    f"declares {sorted(known_labels)}; correct one of them."
+                    f"declares {sorted(known_labels)}; correct one of them.",
+                    case_id,
                 )
             )
         elif set(labels) == {ignore_label}:
@@ -173,14 +186,15 @@ def check_labels(
                 _error(
                     f"labels: the label map of case {case_id!r} has no tumor "
                     f"({list(declaration.tumor_labels)}); draw it, or fill the map with the "
-                    "ignore label if the tumor was never outlined."
+                    "ignore label if the tumor was never outlined.",
+                    case_id,
                 )
             )
     if heads_only:
         findings.append(
             _note(
                 f"labels: {len(heads_only)} cases have no mask (all ignore) and train biomarkers "
-                f"only: {_shown(heads_only)}."
+                f"only: {shown_names(heads_only)}."
             )
         )
     return findings
@@ -250,13 +264,14 @@ def _counted(events: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {event!r}" for event, count in events.items())
 
 
-def _shown(names: Sequence[str]) -> str:
+def shown_names(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
     more = f" and {len(names) - _NUM_SHOWN} more" if len(names) > _NUM_SHOWN else ""
     return ", ".join(repr(name) for name in names[:_NUM_SHOWN]) + more
 
 
-def _error(message: str) -> Finding:
-    return Finding(level="error", message=message)
+def _error(message: str, *case_ids: str) -> Finding:
+    return Finding(level="error", message=message, case_ids=case_ids)
 
 
 def _warning(message: str) -> Finding:
