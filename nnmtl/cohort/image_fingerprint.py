@@ -11,8 +11,8 @@ from scipy import ndimage
 _BLOCKS = 16
 # Copies with another intensity window differ beyond these percentiles only.
 _WINDOW = (1, 99)
-# Blocks in which hardly anything happens would otherwise be noise that looks like a picture.
 _SCALE = 127
+_ROUNDING = 1e-6  # of the window, in single precision
 
 Fingerprint = npt.NDArray[np.int8]
 
@@ -40,7 +40,9 @@ def image_fingerprint(image: npt.NDArray[np.generic]) -> Fingerprint | None:
     low, high = np.percentile(values, _WINDOW)
     if high <= low:
         low, high = float(values.min()), float(values.max())
-    blocks = np.clip(values, low, high)
+    if high <= low:
+        return None
+    blocks = np.clip((values - low) / (high - low), 0, 1)
     for axis in range(3):
         means = area_weights(blocks.shape[axis], _BLOCKS) @ np.moveaxis(blocks, axis, 0).reshape(
             blocks.shape[axis], -1
@@ -49,7 +51,7 @@ def image_fingerprint(image: npt.NDArray[np.generic]) -> Fingerprint | None:
         blocks = np.moveaxis(means.reshape(_BLOCKS, *rest), 0, axis)
     local = blocks - ndimage.uniform_filter(blocks, size=3, mode="nearest")
     largest = float(np.abs(local).max())
-    if largest <= 1e-6 * max(high - low, 1e-30):
+    if largest <= _ROUNDING:
         return None
     return np.asarray(np.rint(local / largest * _SCALE), dtype=np.int8).ravel()
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nnmtl.cohort.case_content import CaseContent, Split
 from nnmtl.cohort.case_geometry import CaseGeometry
 from nnmtl.cohort.fingerprint import cohort_fingerprint
 from nnmtl.cohort.raw_dataset import RawDataset
-from nnmtl.cohort.targets import TargetTable
+from nnmtl.cohort.targets import ContinuousTarget, TargetTable
 from nnmtl.cohort.validation import Finding
 from nnmtl.whole_file import write_whole
 
@@ -90,11 +89,22 @@ def _geometries(cases: Sequence[PageCase]) -> dict[str, CaseGeometry]:
 
 def _targets(table: TargetTable) -> dict[str, list[tuple[str, str]]]:
     """Per case, name and cell of every biomarker; an empty cell is not observed."""
-    cells = {name: target.cells() for name, target in table.targets.items()}
+    cells = {
+        name: _rounded(target) if isinstance(target, ContinuousTarget) else target.cells()
+        for name, target in table.targets.items()
+    }
     return {
         case_id: [(name, column[row]) for name, column in cells.items()]
         for row, case_id in enumerate(table.case_ids)
     }
+
+
+def _rounded(target: ContinuousTarget) -> list[str]:
+    """Numbers and intervals to be read, not to be read back."""
+    return [
+        (f"{lower:.4g}" if lower == upper else f"{lower:.4g} to {upper:.4g}") if observed else ""
+        for lower, upper, observed in zip(target.lower, target.upper, target.observed, strict=True)
+    ]
 
 
 def _centers(
@@ -133,11 +143,9 @@ def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _times(values: Sequence[float] | None, digits: int = 3) -> str:
+def _times(values: Sequence[float] | None) -> str:
     """Numbers along z, y and x, joined by a cross; a dash where there are none."""
-    if values is None:
-        return "–"
-    return " × ".join(f"{np.round(value, digits):.{digits}g}" for value in values)
+    return "–" if values is None else " × ".join(f"{value:.4g}" for value in values)
 
 
 def _data_uri(picture: bytes) -> str:

@@ -1,6 +1,7 @@
 """A case in one small picture: a slice of every channel with the tumor's outline."""
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +14,13 @@ from scipy import ndimage
 from nnmtl.cohort.image_fingerprint import area_weights
 from nnmtl.report.style import SKY
 
-# 300 cases of 20 kB, as text a third more, make a page of 8 MB.
-_WIDTH_PX = 520
-_MOST_HIGH_PX = 200
+_WIDTH_PX = 340
+_LARGEST_TILE_PX = 240
 _MOST_CHANNELS = 4
-_QUALITY = 75
-_GAP_PX = 2
+# 300 cases of at most 24 kB, as text a third more, make a page of at most 10 MB.
+_MOST_BYTES = 24_000
+_QUALITIES = (80, 70, 60, 45, 30)
+_SHARP_COLORS = {"subsampling": 0}  # JPEG halves the resolution of colors, and so of outlines
 # A slice is shown as it was acquired, where voxels are clearly longer one way.
 _ANISOTROPY = 1.5
 # Around the tumor: the 5 mm that are a region, and some more to find one's way.
@@ -54,9 +56,10 @@ def draw_thumbnail(
     box = _surroundings(outlined, steps)
     if box is not None:
         views.append((max(slices, key=lambda image: _contrast(image, outlined)), box))
-    size_px = min(_MOST_HIGH_PX, _WIDTH_PX // len(views))
+    num_columns = math.ceil(math.sqrt(len(views)))
+    size_px = min(_LARGEST_TILE_PX, _WIDTH_PX // num_columns)
     tiles = [_tile(image, outlined, box, steps, size_px) for image, box in views]
-    return _jpeg(tiles)
+    return _jpeg(_mosaic(tiles, num_columns))
 
 
 def _slice_axis(shape: Sequence[int], spacing_mm: Sequence[float]) -> int:
@@ -98,7 +101,7 @@ def _contrast(image: _Image, tumor: _Mask) -> float:
 def _tile(
     image: _Image, tumor: _Mask, box: _Box, steps: Sequence[float], size_px: int
 ) -> npt.NDArray[np.uint8]:
-    """(H, W, 3): a part of a slice in true proportions, `size_px` along its longer side."""
+    """(size_px, size_px, 3): a part of a slice in true proportions, black where it ends."""
     low, high = np.percentile(image, _WINDOW)
     bright = np.clip((image[box] - low) / max(high - low, 1e-30), 0, 1)
     size_mm = [length * step for length, step in zip(bright.shape, steps, strict=True)]
@@ -110,7 +113,10 @@ def _tile(
     edge = ndimage.binary_dilation(inside, structure=np.ones((3, 3))) & ~inside
     shown = np.repeat(gray[:, :, None], 3, axis=2)
     shown[edge] = to_rgb(SKY)
-    return np.asarray(np.rint(255 * shown), dtype=np.uint8)
+    above, before = (size_px - height) // 2, (size_px - width) // 2
+    square = np.zeros((size_px, size_px, 3), dtype=np.uint8)
+    square[above : above + height, before : before + width] = np.rint(255 * shown)
+    return square
 
 
 def _resized(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[np.float32]:
@@ -121,15 +127,24 @@ def _resized(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[np
     return np.asarray(rows @ image.astype(np.float32) @ columns.T, dtype=np.float32)
 
 
-def _jpeg(tiles: Sequence[npt.NDArray[np.uint8]]) -> bytes:
-    """The tiles side by side, each in the middle of its height."""
-    height = max(len(tile) for tile in tiles)
-    columns = []
-    for tile in tiles:
-        above = (height - len(tile)) // 2
-        below = height - len(tile) - above
-        columns.append(np.pad(tile, ((above, below), (0, _GAP_PX), (0, 0))))
-    buffer = io.BytesIO()
-    shown = np.concatenate(columns, axis=1)[:, :-_GAP_PX]
-    imsave(buffer, shown, format="jpg", pil_kwargs={"quality": _QUALITY})
-    return buffer.getvalue()
+def _mosaic(tiles: Sequence[npt.NDArray[np.uint8]], num_columns: int) -> npt.NDArray[np.uint8]:
+    """The tiles row by row, black where the last row ends."""
+    empty = [np.zeros_like(tiles[0])] * (-len(tiles) % num_columns)
+    filled = [*tiles, *empty]
+    rows = [
+        np.concatenate(filled[start : start + num_columns], axis=1)
+        for start in range(0, len(filled), num_columns)
+    ]
+    return np.concatenate(rows)
+
+
+def _jpeg(shown: npt.NDArray[np.uint8]) -> bytes:
+    """As good as fits into `_MOST_BYTES`: a noisy image takes more than a smooth one."""
+    encoded = b""
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        imsave(buffer, shown, format="jpg", pil_kwargs={"quality": quality, **_SHARP_COLORS})
+        encoded = buffer.getvalue()
+        if len(encoded) <= _MOST_BYTES:
+            break
+    return encoded

@@ -1,8 +1,15 @@
-"""Target tables for the tests of this folder."""
+"""Target tables and cases for the tests of this folder."""
 
 import numpy as np
 import pytest
 
+from nnmtl.cohort.case_content import (
+    CaseContent,
+    measure_channel,
+    measure_mask,
+    same_images,
+)
+from nnmtl.cohort.case_geometry import measure_tumor
 from nnmtl.cohort.targets import ClassTarget, ContinuousTarget, TargetTable
 
 
@@ -33,3 +40,36 @@ def _binary_target(values):
         possible=possible.reshape(-1, 2),
         observed=np.array([value is not None for value in values], bool),
     )
+
+
+@pytest.fixture(scope="session")
+def make_content():
+    return _make_content
+
+
+def _make_content(number, *, image=None, channels=None, **changes):
+    """An unremarkable case of its own patient in center A, with the changes asked for."""
+    random = np.random.default_rng(number)
+    image = random.integers(50, 900, (8, 12, 12)) if image is None else image
+    direction, spacing_mm = np.eye(3).ravel(), changes.pop("spacing_mm", (3.0, 1.0, 1.0))
+    tumor = changes.pop("tumor", None)
+    if tumor is None:
+        tumor = np.zeros(image.shape, bool)
+        tumor[3:6, 4:8, 4:8] = True
+    body = changes.pop("body", np.ones(image.shape, bool))
+    channels = {0: image} if channels is None else channels
+    known = {
+        "case_id": f"case_{number:02d}",
+        "patient_id": f"p{number:02d}",
+        "center": "A",
+        "split": "Tr",
+        "orientation": "RAS",
+        "shear": 0.0,
+        "geometry": measure_tumor(tumor, spacing_mm),
+        "channels": {
+            key: measure_channel(array, direction, spacing_mm) for key, array in channels.items()
+        },
+        "copies": same_images(channels),
+        "mask": measure_mask(changes.pop("label_map", tumor.astype(int)), tumor, body),
+    }
+    return CaseContent(**(known | changes))

@@ -71,6 +71,8 @@ class Source:
 
     def write_image(self, name, *, spacing=(1.0, 1.0, 2.0), shape=(4, 6, 8), value=5):
         array = np.zeros(shape, np.uint8)
+        if value != 1:  # an image, not a mask: no two patients have the same
+            array[:] = np.random.default_rng(list(name.encode())).integers(1, 9, shape)
         array[1:3, 2:4, 2:5] = value
         image = SimpleITK.GetImageFromArray(array)
         image.SetSpacing(spacing)

@@ -15,7 +15,7 @@ def check(source, capsys):
         if change is not None:
             change(folder)
         capsys.readouterr()
-        code = main(["-d", "7"])
+        code = main(["-d", "7", "-np", "1"])
         return code, capsys.readouterr().out
 
     return check_after
