@@ -13,6 +13,7 @@ from nnmtl.cohort.image_file import ImageHeader
 from nnmtl.dataset_conversion._dicom_exam import Selection, select
 from nnmtl.dataset_conversion._dicom_geometry import grid_of
 from nnmtl.dataset_conversion._dicom_identity import Identity
+from nnmtl.dataset_conversion._dicom_masks import files_of_exam, read_masks
 from nnmtl.dataset_conversion._dicom_pixels import read_volume
 from nnmtl.dataset_conversion._dicom_policy import (
     EXTRA_CHANNELS,
@@ -21,7 +22,6 @@ from nnmtl.dataset_conversion._dicom_policy import (
     choose_phases,
 )
 from nnmtl.dataset_conversion._dicom_scan import Exam
-from nnmtl.dataset_conversion._dicom_seg import read_label_map
 from nnmtl.errors import NnmtlError
 
 ENDING = ".nii.gz"
@@ -38,13 +38,15 @@ class Wanted:
         policy: which phases, see `choose_phases`.
         extras: further channels, see `channels`.
         series: which series, see `select`.
-        tumor: which segments, see `select`.
+        tumor: which segments, see `find_masks`.
+        masks: which files beside, see `files_of_exam`: folder and pattern; None if none.
     """
 
     policy: str
     extras: tuple[str, ...]
     series: str | None
     tumor: str | None
+    masks: tuple[Path, str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +78,26 @@ def parse_extras(text: str) -> tuple[str, ...]:
     return extras
 
 
+def parse_masks(pattern: str | None, source: Path) -> tuple[Path, str] | None:
+    """The masks of the option `--masks`, as `files_of_exam` takes them.
+
+    Raises:
+        NnmtlError: if the pattern finds the same files for every examination.
+    """
+    if pattern is None:
+        return None
+    if "{patient}" not in pattern and "{case}" not in pattern:
+        raise NnmtlError(
+            f"--masks: expected {{patient}} or {{case}} in the pattern, got {pattern!r}; put it "
+            "where the name of the file tells whose mask it is."
+        )
+    return source, pattern
+
+
 def plan_case(exam: Exam, identity: Identity, wanted: Wanted) -> Case:
     """Decides all that headers tell; a reason to refuse stands in the case."""
-    selection = select(exam, series=wanted.series, tumor=wanted.tumor)
+    files = None if wanted.masks is None else files_of_exam(*wanted.masks, exam, identity)
+    selection = select(exam, series=wanted.series, tumor=wanted.tumor, mask_files=files)
     choice, problem = None, selection.problem
     if selection.chosen is not None:
         try:
@@ -138,14 +157,9 @@ def _reader(selection: Selection) -> Callable[[int], Voxels]:
 def _label_map(
     selection: Selection, grid: ImageHeader, ignore_label: int | None
 ) -> npt.NDArray[np.uint8]:
-    label_map = np.zeros(grid.size[::-1], dtype=np.uint8)
-    masks = [mask for mask in selection.masks if mask.tumor]
-    if not masks and ignore_label is not None:
-        label_map[:] = ignore_label
-    for mask in masks:
-        label_of_segment = {segment.number: TUMOR_LABEL for segment in mask.tumor}
-        label_map |= read_label_map(mask.file.path, grid, label_of_segment)
-    return label_map
+    if ignore_label is not None and not any(mask.tumor for mask in selection.masks):
+        return np.full(grid.size[::-1], ignore_label, dtype=np.uint8)
+    return read_masks(selection.masks, grid, TUMOR_LABEL)
 
 
 def _write_image(path: Path, voxels: Voxels, grid: ImageHeader) -> None:

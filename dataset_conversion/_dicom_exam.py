@@ -3,33 +3,18 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from nnmtl.dataset_conversion._dicom_acquisition import (
     find_stacks,
     is_same_kind,
     share_positions,
 )
+from nnmtl.dataset_conversion._dicom_masks import Mask, find_masks
 from nnmtl.dataset_conversion._dicom_phases import Phases
 from nnmtl.dataset_conversion._dicom_scan import Exam
-from nnmtl.dataset_conversion._dicom_seg import Segment, read_segments
-from nnmtl.dataset_conversion._dicom_slice import Slice
 from nnmtl.dataset_conversion._dicom_stack import Stack
 from nnmtl.errors import NnmtlError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mask:
-    """A segmentation of the chosen image's frame of reference.
-
-    Attributes:
-        file: that holds it.
-        segments: all of them.
-        tumor: those that are taken for the tumor.
-    """
-
-    file: Slice
-    segments: tuple[Segment, ...]
-    tumor: tuple[Segment, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,26 +41,25 @@ class Selection:
         return self.chosen.phases
 
 
-def select(exam: Exam, *, series: str | None, tumor: str | None) -> Selection:
+def select(
+    exam: Exam, *, series: str | None, tumor: str | None, mask_files: Sequence[Path] | None
+) -> Selection:
     """The stack with most phases, among those that `series` names or that may be dynamic at all.
 
     Args:
         exam: the examination.
         series: a series number, or a regular expression found in the description or in the
             ImageType; None takes all that are neither derived nor echo planar.
-        tumor: a regular expression found in the labels of segments that are tumor; None takes
-            those whose category says so.
+        tumor: see `find_masks`.
+        mask_files: likewise.
     """
     stacks = tuple(find_stacks(exam.slices))
     try:
         chosen = _choose(stacks, series)
+        frame_of_reference = chosen.first.frame_of_reference
+        masks = find_masks(exam, frame_of_reference, tumor=tumor, files=mask_files)
     except NnmtlError as error:
         return Selection(stacks=stacks, chosen=None, masks=(), problem=str(error))
-    masks = tuple(
-        _mask(file, tumor)
-        for file in exam.segmentations
-        if file.frame_of_reference in (chosen.first.frame_of_reference, None)
-    )
     return Selection(stacks=stacks, chosen=chosen, masks=masks, problem="")
 
 
@@ -118,20 +102,3 @@ def _is_candidate(stack: Stack, series: str | None) -> bool:
         return series in {item.series.number for item in stack.slices}
     told = f"{stack.first.series.description} {stack.kind}"
     return bool(re.search(series, told, flags=re.IGNORECASE))
-
-
-def _mask(file: Slice, tumor: str | None) -> Mask:
-    segments = read_segments(file.path)
-    return Mask(
-        file=file,
-        segments=segments,
-        tumor=tuple(
-            segment
-            for segment in segments
-            if (
-                segment.is_lesion
-                if tumor is None
-                else re.search(tumor, segment.label, flags=re.IGNORECASE)
-            )
-        ),
-    )

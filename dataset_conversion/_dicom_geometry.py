@@ -74,6 +74,36 @@ def axes(
     return along_row, np.cross(normal, along_row), normal
 
 
+def indices_at(points: npt.NDArray[np.float64], grid: ImageHeader) -> npt.NDArray[np.float64]:
+    """Where points (N, 3) in mm lie on a grid: (N, 3) as (x, y, z), in voxels."""
+    direction = np.array(grid.direction).reshape(3, 3)
+    indices: npt.NDArray[np.float64] = (points - np.array(grid.origin_mm)) @ direction
+    return indices / np.array(grid.spacing_mm)
+
+
+def voxels_at(
+    points: npt.NDArray[np.float64], grid: ImageHeader
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The voxels (Z, Y, X) of the grid that are at the points (N, 3) of a mask, in mm.
+
+    Raises:
+        NnmtlError: if a point lies between voxels or outside of the grid.
+    """
+    exact = indices_at(points, grid)
+    nearest = np.rint(exact).astype(np.intp)
+    if (abs(exact - nearest) > _TOLERANCE_VOXELS).any():
+        raise NnmtlError(
+            "expected a segmentation on the grid of the image, got voxels between its own; "
+            "segment that image, or choose the one that was segmented with --series"
+        )
+    if (nearest < 0).any() or (nearest >= grid.size).any():
+        raise NnmtlError(
+            "expected a segmentation inside the image, got marked voxels outside of it; choose the "
+            "image that was segmented with --series"
+        )
+    return nearest[:, 2], nearest[:, 1], nearest[:, 0]
+
+
 def is_same_view(one: Plane, other: Plane) -> bool:
     """Whether two slices have the same directions, spacing and shape."""
     return (

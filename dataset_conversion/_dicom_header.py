@@ -20,6 +20,7 @@ from nnmtl.dataset_conversion._dicom_values import (
 from nnmtl.errors import NnmtlError
 
 SEGMENTATION = "SEG"
+STRUCTURE_SET = "RTSTRUCT"
 
 _SECONDS_PER_MS = 1e-3
 _GAUSS_PER_TESLA = 10_000
@@ -51,7 +52,7 @@ _FIRST_TAGS = (b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0", b"\x08\0\x08\0", b"\x0
 def read_slices(path: Path) -> list[Slice]:
     """The slices of a file, without voxels; none if it is no DICOM file, or one without image.
 
-    A segmentation counts as one slice without plane.
+    A segmentation or a structure set counts as one slice without plane.
 
     Raises:
         NnmtlError: without telling the path, if it begins like DICOM and then is damaged.
@@ -61,7 +62,7 @@ def read_slices(path: Path) -> list[Slice]:
     try:
         file = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
         if "Rows" not in file:
-            return _without_image(file)
+            return _without_image(path, file)
         series = _series(file)
         return [_slice(path, index, items, series) for index, items in _frames(file)]
     except (
@@ -108,7 +109,9 @@ def _is_dicom(path: Path) -> bool:
     return start[128:] == b"DICM" or start[:4] in _FIRST_TAGS
 
 
-def _without_image(file: Dataset) -> list[Slice]:
+def _without_image(path: Path, file: Dataset) -> list[Slice]:
+    if text_of(file, "Modality") == STRUCTURE_SET:
+        return [_slice(path, 0, [file], _series(file))]
     if "Image Storage" in UID(text_of(file, "SOPClassUID")).name:
         raise ValueError
     return []

@@ -34,8 +34,7 @@ def rows_of_case(case: Case) -> list[tuple[str, ...]]:
         labels = ", ".join(segment.label for segment in mask.tumor)
         others = ", ".join(segment.label for segment in mask.segments)
         use = f"tumor: {labels}" if labels else f"no tumor told by --tumor: {others}"
-        series = mask.file.series
-        rows.append((case_id, series.number, series.description, *("",) * 5, use))
+        rows.append((case_id, *mask.series, *("",) * 5, use))
     if problem and selection.chosen is None:
         rows.append((case_id, *("",) * 7, f"refused: {problem}"))
     return rows

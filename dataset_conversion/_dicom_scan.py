@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnmtl.dataset_conversion._dicom_header import SEGMENTATION, read_slices
+from nnmtl.dataset_conversion._dicom_header import SEGMENTATION, STRUCTURE_SET, read_slices
 from nnmtl.dataset_conversion._dicom_slice import Slice
 from nnmtl.errors import NnmtlError
 
@@ -23,7 +23,7 @@ class Exam:
         study_uid: likewise.
         study_time: text that sorts a patient's examinations.
         slices: of all its images.
-        segmentations: the files of its segmentations.
+        segmentations: the files of its segmentations and structure sets.
     """
 
     patient_id: str
@@ -115,7 +115,8 @@ def _exam(study_uid: str, slices: Sequence[Slice]) -> Exam:
         )
     if not patients:
         _logger.warning("an examination has no PatientID and counts as a patient of its own")
-    is_segmentation = [item.series.modality == SEGMENTATION for item in slices]
+    kinds = (SEGMENTATION, STRUCTURE_SET)
+    is_segmentation = [item.series.modality in kinds for item in slices]
     return Exam(
         patient_id=patients.pop() if patients else study_uid,
         study_uid=study_uid,

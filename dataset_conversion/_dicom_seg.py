@@ -11,7 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from nnmtl.cohort.image_file import ImageHeader
-from nnmtl.dataset_conversion._dicom_geometry import axes
+from nnmtl.dataset_conversion._dicom_geometry import axes, voxels_at
 from nnmtl.dataset_conversion._dicom_header import items_of_frames, plane_of
 from nnmtl.dataset_conversion._dicom_pixels import read_stored_frames
 from nnmtl.dataset_conversion._dicom_slice import Plane
@@ -20,7 +20,6 @@ from nnmtl.errors import NnmtlError
 
 # "Morphologically altered structure" (tumor, lesion), in SNOMED CT and in its older codes.
 _CATEGORIES_OF_LESIONS = {("SCT", "49755003"), ("SRT", "M-01000"), ("99SDM", "M-01000")}
-_TOLERANCE_VOXELS = 0.1
 _HIGHEST_FRACTIONAL_VALUE = 255
 
 Mask = npt.NDArray[np.bool_]
@@ -47,10 +46,18 @@ def read_segments(path: Path) -> tuple[Segment, ...]:
     segments = []
     for index, item in enumerate(file.get("SegmentSequence") or (), start=1):
         number = as_number(value_of(item, "SegmentNumber"))
-        label, is_lesion = text_of(item, "SegmentLabel"), _category(item) in _CATEGORIES_OF_LESIONS
+        label = text_of(item, "SegmentLabel")
         if number != 0:  # of the background, which some label maps list
-            segments.append(Segment(number=int(number or index), label=label, is_lesion=is_lesion))
+            number = int(number or index)
+            segments.append(Segment(number=number, label=label, is_lesion=is_lesion(item)))
     return tuple(sorted(segments, key=lambda segment: segment.number))
+
+
+def is_lesion(item: Dataset) -> bool:
+    """Whether the category of a segment or region is that of tumors and other lesions."""
+    codes: Sequence[Dataset] = item.get("SegmentedPropertyCategoryCodeSequence") or [Dataset()]
+    category = text_of(codes[0], "CodingSchemeDesignator"), text_of(codes[0], "CodeValue")
+    return category in _CATEGORIES_OF_LESIONS
 
 
 def read_label_map(
@@ -82,7 +89,7 @@ def read_label_map(
             raise NnmtlError("expected a plane in every frame of the segmentation; export it again")
         for number, mask in _masks(frame, items, file):
             if number in label_of_segment:
-                _mark(label_map, _places(mask, plane, grid), label_of_segment[number])
+                mark(label_map, _places(mask, plane, grid), label_of_segment[number])
     return label_map
 
 
@@ -104,11 +111,6 @@ def _masks(
         yield number, frame > 0
 
 
-def _category(item: Dataset) -> tuple[str, str]:
-    codes: Sequence[Dataset] = item.get("SegmentedPropertyCategoryCodeSequence") or [Dataset()]
-    return text_of(codes[0], "CodingSchemeDesignator"), text_of(codes[0], "CodeValue")
-
-
 def _places(
     mask: Mask, plane: Plane, grid: ImageHeader
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -120,27 +122,19 @@ def _places(
         + np.outer(columns, along_row * plane.spacing_mm[1])
         + np.outer(rows, down_column * plane.spacing_mm[0])
     )
-    direction = np.array(grid.direction).reshape(3, 3)
-    exact = (points - np.array(grid.origin_mm)) @ direction / np.array(grid.spacing_mm)
-    nearest = np.rint(exact).astype(np.intp)
-    if (abs(exact - nearest) > _TOLERANCE_VOXELS).any():
-        raise NnmtlError(
-            "expected a segmentation on the grid of the image, got voxels between its own; "
-            "segment that image, or choose the one that was segmented with --series"
-        )
-    if (nearest < 0).any() or (nearest >= grid.size).any():
-        raise NnmtlError(
-            "expected a segmentation inside the image, got marked voxels outside of it; choose the "
-            "image that was segmented with --series"
-        )
-    return nearest[:, 2], nearest[:, 1], nearest[:, 0]
+    return voxels_at(points, grid)
 
 
-def _mark(
+def mark(
     label_map: npt.NDArray[np.uint8],
     places: tuple[npt.NDArray[np.intp], ...],
     label: int,
 ) -> None:
+    """Sets voxels (Z, Y, X) to a label.
+
+    Raises:
+        NnmtlError: if one of them has another label already.
+    """
     before = label_map[places]
     if ((before != 0) & (before != label)).any():
         raise NnmtlError(

@@ -51,7 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "enhancement ratio)",
     )
     add("--series", metavar="S", help="number of the series, or a text in its description or type")
-    add("--tumor", metavar="L", help="text in the labels of DICOM SEG segments that are tumor")
+    add("--tumor", metavar="L", help="text in the labels of segments and regions that are tumor")
+    add(
+        "--masks",
+        metavar="PATTERN",
+        help="NIfTI or NRRD masks, from SOURCE, such as masks/{patient}_*.nii.gz; also {date}, "
+        "{case}",
+    )
     add("--center", default=UNKNOWN_CENTER, help="of all cases (default: unknown)")
     add("--salt", type=Path, help=f"file of the salt (default: {_SALT} in nnUNet_raw)")
     add("--keep-ids", action="store_true", help="write patients' ids as they are in the files")
@@ -81,7 +87,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     identities = _identities(exams, arguments, raw_folder)
     cases = [plan_case(exam, identities[index], wanted) for index, exam in enumerate(exams)]
     _log(cases)
-    _check_tumor(arguments.tumor, cases)
+    _check_masks(arguments, cases)
     if arguments.dry_run:
         return folder
     usable = _usable(cases, skip_refused=arguments.skip_refused)
@@ -95,7 +101,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
 def _wanted(arguments: argparse.Namespace) -> "Wanted":
     if importlib.util.find_spec("pydicom") is None:
         raise NnmtlError("reading DICOM needs pydicom; run pip install nnmtl[dicom].")
-    from nnmtl.dataset_conversion._dicom_case import Wanted, parse_extras
+    from nnmtl.dataset_conversion._dicom_case import Wanted, parse_extras, parse_masks
     from nnmtl.dataset_conversion._dicom_policy import parse_policy
 
     for option in ("series", "tumor"):
@@ -108,6 +114,7 @@ def _wanted(arguments: argparse.Namespace) -> "Wanted":
         extras=parse_extras(arguments.extras),
         series=arguments.series,
         tumor=arguments.tumor,
+        masks=parse_masks(arguments.masks, Path(arguments.source or "")),
     )
 
 
@@ -141,17 +148,29 @@ def _log(cases: Sequence["Case"]) -> None:
             )
 
 
-def _check_tumor(wanted: str | None, cases: Sequence["Case"]) -> None:
-    """Who names a segment does not want a dataset without masks."""
+def _check_masks(arguments: argparse.Namespace, cases: Sequence["Case"]) -> None:
+    """Who names masks or segments does not want a dataset without."""
     from nnmtl.dataset_conversion._dicom_case import has_mask
 
-    if wanted is None or any(map(has_mask, cases)):
-        return
     masks = [mask for case in cases for mask in case.selection.masks]
+    if arguments.masks:
+        paths = [mask.path for mask in masks]
+        if not paths and not all(case.problem for case in cases):
+            raise NnmtlError(
+                f"--masks {arguments.masks}: expected a mask of some examination, got none of "
+                f"{len(cases)}; the pattern starts from SOURCE, and {{patient}} is the PatientID."
+            )
+        if len(set(paths)) < len(paths):
+            raise NnmtlError(
+                f"--masks {arguments.masks}: expected masks of one examination each, got one of "
+                "several; add {date} or {case} to the pattern."
+            )
+    if arguments.tumor is None or any(map(has_mask, cases)):
+        return
     labels = sorted({segment.label for mask in masks for segment in mask.segments})
     raise NnmtlError(
-        f"--tumor {wanted}: expected a text in the label of some segment, but the segments are "
-        f"{', '.join(labels) or 'none'}; name one of them, or leave the option out."
+        f"--tumor {arguments.tumor}: expected a text in the label of some segment, but the "
+        f"segments are {', '.join(labels) or 'none'}; name one of them, or leave the option out."
     )
 
 
