@@ -48,8 +48,7 @@ def select(
 
     Args:
         exam: the examination.
-        series: a series number, or a regular expression found in the description or in the
-            ImageType; None takes all that are neither derived nor echo planar.
+        series: see `is_candidate`.
         tumor: see `find_masks`.
         mask_files: likewise.
     """
@@ -64,7 +63,7 @@ def select(
 
 
 def _choose(stacks: Sequence[Stack], series: str | None) -> Stack:
-    candidates = [stack for stack in stacks if _is_candidate(stack, series)]
+    candidates = [stack for stack in stacks if is_candidate(stack, series)]
     if not candidates:
         told = f"that --series {series!r} finds" if series else "that is not derived"
         raise NnmtlError(f"expected a series {told}, got none among {len(stacks)}; name another")
@@ -95,7 +94,14 @@ def _check_complete(chosen: Stack, candidates: Sequence[Stack]) -> None:
             )
 
 
-def _is_candidate(stack: Stack, series: str | None) -> bool:
+def is_candidate(stack: Stack, series: str | None) -> bool:
+    """Whether a stack may be what is wanted.
+
+    Args:
+        stack: of an examination.
+        series: a series number, or a regular expression found in the description or in the
+            ImageType; None takes all that are neither derived nor echo planar.
+    """
     if series is None:
         return not (stack.is_derived or stack.is_echo_planar)
     if series.isdecimal():

@@ -82,6 +82,14 @@ def channel_names(choice: Choice, extras: Sequence[str]) -> tuple[str, ...]:
     return (*main, *extras)
 
 
+def reference_phase(choice: Choice) -> int:
+    """The phase that maps are computed from and other images are brought onto.
+
+    It is the chosen one; of several, the first after contrast.
+    """
+    return 1 if len(choice.phases) > 1 else choice.phases[0]
+
+
 def channels(
     choice: Choice, extras: Sequence[str], num_phases: int, read_phase: ReadPhase
 ) -> list[Voxels]:
@@ -107,7 +115,7 @@ def _nearest(phases: Phases) -> Choice:
 
 
 def _extra(name: str, choice: Choice, num_phases: int, read_phase: ReadPhase) -> Voxels:
-    early = 1 if len(choice.phases) > 1 else choice.phases[0]
+    early = reference_phase(choice)
     if name == "pre":
         return read_phase(0)
     if early == 0 or (name == "ser" and early == num_phases - 1):

@@ -23,8 +23,11 @@ def rows_of_case(case: Case) -> list[tuple[str, ...]]:
     rows = []
     for stack in selection.stacks:
         use = "not used"
+        names = [name for name, found in case.sequences.items() if found is stack]
         if stack is selection.chosen:
             use = problem or f"image: {_shown_choice(case.choice)}"
+        elif names:
+            use = f"channel {', '.join(names)}"
         elif stack.problem:
             use = stack.problem
         elif stack.is_derived or stack.is_echo_planar:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 from nnmtl.cohort.csv_file import write_csv
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import UNKNOWN_CENTER, TargetTable, write_targets
@@ -58,6 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="NIfTI or NRRD masks, from SOURCE, such as masks/{patient}_*.nii.gz; also {date}, "
         "{case}",
     )
+    add(
+        "--sequence",
+        dest="sequences",
+        action="append",
+        default=[],
+        metavar="NAME=S",
+        help="a further series as channel NAME, found as by --series; may be given several times",
+    )
+    add("--register", action="store_true", help="register sequences to the image, rigidly")
+    add("--motion", action="store_true", help="register phases to the image's, rigidly")
+    add("--n4", action="store_true", help="divide by the bias field that N4 estimates")
     add("--center", default=UNKNOWN_CENTER, help="of all cases (default: unknown)")
     add("--salt", type=Path, help=f"file of the salt (default: {_SALT} in nnUNet_raw)")
     add("--keep-ids", action="store_true", help="write patients' ids as they are in the files")
@@ -88,6 +101,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     cases = [plan_case(exam, identities[index], wanted) for index, exam in enumerate(exams)]
     _log(cases)
     _check_masks(arguments, cases)
+    _check_sequences(wanted, cases)
     if arguments.dry_run:
         return folder
     usable = _usable(cases, skip_refused=arguments.skip_refused)
@@ -102,19 +116,28 @@ def _wanted(arguments: argparse.Namespace) -> "Wanted":
     if importlib.util.find_spec("pydicom") is None:
         raise NnmtlError("reading DICOM needs pydicom; run pip install nnmtl[dicom].")
     from nnmtl.dataset_conversion._dicom_case import Wanted, parse_extras, parse_masks
+    from nnmtl.dataset_conversion._dicom_corrections import Corrections
     from nnmtl.dataset_conversion._dicom_policy import parse_policy
+    from nnmtl.dataset_conversion._dicom_sequences import parse_sequences
 
     for option in ("series", "tumor"):
         try:
             re.compile(getattr(arguments, option) or "")
         except re.error as error:
             raise NnmtlError(f"--{option}: expected a regular expression, but {error}.") from error
+    if arguments.register and not arguments.sequences:
+        raise NnmtlError("--register: expected a sequence to register, got none; add --sequence.")
+    extras = parse_extras(arguments.extras)
     return Wanted(
         policy=parse_policy(arguments.phase),
-        extras=parse_extras(arguments.extras),
+        extras=extras,
         series=arguments.series,
         tumor=arguments.tumor,
         masks=parse_masks(arguments.masks, Path(arguments.source or "")),
+        sequences=parse_sequences(arguments.sequences, ("post", *extras)),
+        corrections=Corrections(
+            motion=arguments.motion, register=arguments.register, n4=arguments.n4
+        ),
     )
 
 
@@ -174,6 +197,23 @@ def _check_masks(arguments: argparse.Namespace, cases: Sequence["Case"]) -> None
     )
 
 
+def _check_sequences(wanted: "Wanted", cases: Sequence["Case"]) -> None:
+    """A sequence that no examination has is a mistake in its name."""
+    usable = [case for case in cases if not case.problem]
+    for sequence in wanted.sequences:
+        found = [case.sequences[sequence.name] for case in usable]
+        if usable and not any(found):
+            raise NnmtlError(
+                f"--sequence {sequence.name}={sequence.series}: expected a series of some "
+                f"examination, got none of {len(usable)}; see what there is with --dry-run."
+            )
+        if not all(found):
+            _logger.warning(
+                "%d of %d cases have no sequence %s: zeros stand in for it",
+                *(found.count(None), len(usable), sequence.name),
+            )
+
+
 def _usable(cases: Sequence["Case"], *, skip_refused: bool) -> "list[Case]":
     from nnmtl.dataset_conversion._dicom_case import refusal
 
@@ -197,14 +237,21 @@ def _usable(cases: Sequence["Case"], *, skip_refused: bool) -> "list[Case]":
 def _write(
     cases: Sequence["Case"], folder: Path, wanted: "Wanted", arguments: argparse.Namespace
 ) -> None:
-    from nnmtl.dataset_conversion._dicom_case import ENDING, TUMOR_LABEL, has_mask, write_case
+    from nnmtl.dataset_conversion._dicom_case import (
+        ENDING,
+        TUMOR_LABEL,
+        has_mask,
+        missing_channels,
+        write_case,
+    )
     from nnmtl.dataset_conversion._dicom_policy import channel_names
     from nnmtl.dataset_conversion._dicom_report import write_phases_csv
+    from nnmtl.dataset_conversion._image_step import write_steps
 
     labels = dict(_LABELS) if all(map(has_mask, cases)) else labels_with_ignore(_LABELS)
     ignore_label = labels.get("ignore")
     written = []
-    for case in cases:
+    for case in tqdm(cases, desc="Converting", unit="case"):
         try:
             ignored = ignore_label if isinstance(ignore_label, int) else None
             written.append(write_case(case, folder, wanted, ignore_label=ignored))
@@ -216,14 +263,19 @@ def _write(
         raise NnmtlError(f"SOURCE: expected a case to convert, got {len(cases)}, all refused.")
     _write_targets(written, folder, arguments.center)
     write_phases_csv(folder, written, wanted.policy)
+    write_steps(folder, {case.identity.case_id: case.steps for case in written})
     choice = written[0].choice
     assert choice is not None
+    names = channel_names(choice, wanted.extras)
+    missing = {case.identity.case_id: missing_channels(case, len(names)) for case in written}
+    names += tuple(sequence.name for sequence in wanted.sequences)
     write_dataset_json(
         folder,
-        Declaration(tumor_labels=(TUMOR_LABEL,)),
-        channel_names={
-            str(channel): name for channel, name in enumerate(channel_names(choice, wanted.extras))
-        },
+        Declaration(
+            tumor_labels=(TUMOR_LABEL,),
+            missing_channels={case_id: found for case_id, found in missing.items() if found},
+        ),
+        channel_names={str(channel): name for channel, name in enumerate(names)},
         labels=labels,
         num_training=len(written),
         file_ending=ENDING,

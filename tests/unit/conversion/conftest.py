@@ -165,3 +165,47 @@ class Converted:
 def tree(tmp_path, monkeypatch):
     monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
     return PublicTree(tmp_path / "source")
+
+
+def motion(translation_mm=(0, 0, 0), angles=(0, 0, 0), center=(0, 0, 0)):
+    """A rigid motion of points; angles in radians about each axis."""
+    transform = SimpleITK.Euler3DTransform()
+    transform.SetCenter(center)
+    transform.SetRotation(*angles)
+    transform.SetTranslation(translation_mm)
+    return transform
+
+
+class TexturedBody:
+    """An ellipsoid with waves in it, sampled from its formula: moved without interpolation."""
+
+    size, spacing_mm, origin_mm = (48, 40, 24), (2.0, 2.0, 3.0), (-47.0, -39.0, -34.5)
+    motion = staticmethod(motion)
+
+    def points(self, size=size, spacing_mm=spacing_mm, origin_mm=origin_mm):
+        z, y, x = np.indices(size[::-1])
+        return np.stack([x, y, z], axis=-1) * spacing_mm + origin_mm
+
+    def values(self, points, moved=None, contrast=lambda texture: texture):
+        """Intensities at points (mm), of the body after a motion."""
+        back = (moved or motion()).GetInverse()
+        matrix = np.array(back.GetMatrix()).reshape(3, 3)
+        center, shift = np.array(back.GetCenter()), np.array(back.GetTranslation())
+        points = (points - center) @ matrix.T + center + shift
+        radius = np.linalg.norm(points / (38, 32, 30), axis=-1)
+        waves = ((1, 0.25, -0.1, 0.05), (0.7, 0.11, 0.3, -0.12), (0.5, 0.07, 0.15, 0.33))
+        texture = sum(
+            height * np.sin(points @ wave + phase) for phase, (height, *wave) in enumerate(waves)
+        )
+        return (100 + 25 * contrast(texture)) / (1 + np.exp(25 * (radius - 1)))
+
+    def image(self, voxels):
+        image = SimpleITK.GetImageFromArray(voxels.astype(np.float32))
+        image.SetSpacing(self.spacing_mm)
+        image.SetOrigin(self.origin_mm)
+        return image
+
+
+@pytest.fixture(scope="session")
+def textured_body():
+    return TexturedBody()
