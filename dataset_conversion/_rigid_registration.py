@@ -1,5 +1,6 @@
 """Finds how an image must be moved and turned to lie on another one of the same patient."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -69,9 +70,10 @@ def register(reference: Any, moving: Any) -> Registration:
     found = [
         _optimized(fixed, moved, body, start) for start in _starts(reference, moving, identity)
     ]
-    likenesses = np.nan_to_num([_information(fixed, moved, body, motion) for motion in found])
+    likeness = _likeness(fixed, moved, body)
+    likenesses = np.nan_to_num([likeness(motion) for motion in found])
     transform, after = found[int(np.argmax(likenesses))], float(likenesses.max())
-    before = _information(fixed, moved, body, identity)
+    before = likeness(identity)
     return Registration(
         transform=transform,
         translation_mm=float(np.linalg.norm(transform.GetTranslation())),
@@ -103,17 +105,14 @@ def _entropy(share: Any) -> float:
 def _starts(reference: Any, moving: Any, identity: Any) -> list[Any]:
     """Where to begin: as the images are, and at the translations that make coarse ones alike."""
     fixed, moved = (coarse(image, _SEARCH_SPACING_MM) for image in (reference, moving))
-    body = body_of(fixed)
-    likeness = {}
+    likeness = _likeness(fixed, moved, body_of(fixed))
+    starts = []
     for translation_mm in product(_SEARCH_MM, repeat=3):
         start = SimpleITK.Euler3DTransform(identity)
         start.SetTranslation(translation_mm)
-        likeness[translation_mm] = np.nan_to_num(_information(fixed, moved, body, start))
-    starts = [SimpleITK.Euler3DTransform(identity)]
-    for translation_mm in sorted(likeness, key=lambda found: -likeness[found])[:_NUM_STARTS]:
-        starts.append(SimpleITK.Euler3DTransform(identity))
-        starts[-1].SetTranslation(translation_mm)
-    return starts
+        starts.append((float(np.nan_to_num(likeness(start))), start))
+    best = sorted(starts, key=lambda found: -found[0])[:_NUM_STARTS]
+    return [SimpleITK.Euler3DTransform(identity), *(start for _, start in best)]
 
 
 def _optimized(fixed: Any, moved: Any, body: Any, transform: Any) -> Any:
@@ -140,8 +139,8 @@ def _optimized(fixed: Any, moved: Any, body: Any, transform: Any) -> Any:
     return transform
 
 
-def _information(fixed: Any, moved: Any, body: Any, transform: Any) -> float:
-    """Of both images halfway between the voxels of the reference.
+def _likeness(fixed: Any, moved: Any, body: Any) -> Callable[[Any], float]:
+    """Normalized mutual information in the body after a motion, halfway between voxels.
 
     Interpolation smooths noise, which alone would make images more alike: here the reference is
     smoothed most, and an image that is not moved as much as it.
@@ -149,16 +148,23 @@ def _information(fixed: Any, moved: Any, body: Any, transform: Any) -> float:
     between = SimpleITK.Image(fixed.GetSize(), SimpleITK.sitkUInt8)
     between.CopyInformation(fixed)
     between.SetOrigin(fixed.TransformContinuousIndexToPhysicalPoint([0.5, 0.5, 0.5]))
-    nowhere = float("nan")
-    linear, nearest = SimpleITK.sitkLinear, SimpleITK.sitkNearestNeighbor
-    still = SimpleITK.Transform(3, SimpleITK.sitkIdentity)
-    one = SimpleITK.GetArrayFromImage(SimpleITK.Resample(fixed, between, still, linear, nowhere))
-    two = SimpleITK.GetArrayFromImage(
-        SimpleITK.Resample(moved, between, transform, linear, nowhere)
-    )
-    inside = SimpleITK.GetArrayFromImage(SimpleITK.Resample(body, between, still, nearest, 0)) > 0
-    inside &= np.isfinite(one) & np.isfinite(two)
-    return normalized_mutual_information(one[inside], two[inside])
+    still, nowhere = SimpleITK.Transform(3, SimpleITK.sitkIdentity), float("nan")
+
+    def values(image: Any, transform: Any, interpolator: int) -> Any:
+        single = SimpleITK.Cast(image, SimpleITK.sitkFloat32)
+        return SimpleITK.GetArrayFromImage(
+            SimpleITK.Resample(single, between, transform, interpolator, nowhere)
+        )
+
+    reference = values(fixed, still, SimpleITK.sitkLinear)
+    in_body = (values(body, still, SimpleITK.sitkNearestNeighbor) > 0) & np.isfinite(reference)
+
+    def likeness(transform: Any) -> float:
+        found = values(moved, transform, SimpleITK.sitkLinear)
+        inside = in_body & np.isfinite(found)
+        return normalized_mutual_information(reference[inside], found[inside])
+
+    return likeness
 
 
 def _middle(image: Any) -> tuple[float, ...]:
