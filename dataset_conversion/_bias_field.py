@@ -19,12 +19,14 @@ class BiasField:
 
     Attributes:
         field: factors (Z, Y, X), single precision, with a geometric mean of 1 in the body.
+        body: where the coefficients of variation are taken, (Z, Y, X).
         before: coefficient of variation of the image in the body.
         after: and of the image divided by the field.
         refusal: why it is not to be used; empty if it is.
     """
 
     field: npt.NDArray[np.float32]
+    body: npt.NDArray[np.bool_]
     before: float
     after: float
     refusal: str
@@ -48,13 +50,22 @@ def estimate_bias_field(image: Any) -> BiasField:
     log_field = _log_field(image, small, body)
     if log_field is None or not inside.any():
         none = np.ones_like(voxels)
-        return BiasField(field=none, before=np.nan, after=np.nan, refusal="no body was found")
+        return BiasField(
+            field=none, body=inside, before=np.nan, after=np.nan, refusal="no body was found"
+        )
     # Splines run away where there is no body to hold them.
     held = log_field.clip(log_field[inside].min(), log_field[inside].max())
     field = np.exp(held - log_field[inside].mean()).astype(np.float32)
-    before, after = (_variation(found[inside]) for found in (voxels, voxels / field))
+    before, after = (variation(found[inside]) for found in (voxels, voxels / field))
     refusal = "" if after < before else "the body is no more even"
-    return BiasField(field=field, before=before, after=after, refusal=refusal)
+    return BiasField(field=field, body=inside, before=before, after=after, refusal=refusal)
+
+
+def variation(values: npt.NDArray[Any]) -> float:
+    """Coefficient of variation; nan of no value."""
+    if not values.size:
+        return float("nan")
+    return float(values.std(dtype=np.float64) / values.mean(dtype=np.float64))
 
 
 def _log_field(image: Any, small: Any, body: Any) -> Any:
@@ -68,8 +79,3 @@ def _log_field(image: Any, small: Any, body: Any) -> Any:
         return None
     single = SimpleITK.Cast(image, SimpleITK.sitkFloat32)
     return SimpleITK.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(single))
-
-
-def _variation(values: npt.NDArray[np.float32]) -> float:
-    """Coefficient of variation."""
-    return float(values.std(dtype=np.float64) / values.mean(dtype=np.float64))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import SimpleITK
 
 from nnmtl.cohort.image_file import ImageHeader
-from nnmtl.dataset_conversion._bias_field import BiasField, estimate_bias_field
+from nnmtl.dataset_conversion._bias_field import BiasField, estimate_bias_field, variation
 from nnmtl.dataset_conversion._image_grid import grid_of_image, is_same_grid, resampled, to_image
 from nnmtl.dataset_conversion._image_step import ImageStep, middle_views
 from nnmtl.dataset_conversion._rigid_registration import Registration, register
@@ -220,9 +220,9 @@ def _divided(
         image=name,
         step="n4",
         reference=source,
-        measure=_VARIATION if name == source else "",
-        before=bias.before if name == source else nowhere,
-        after=bias.after if name == source else nowhere,
+        measure=_VARIATION,
+        before=variation(voxels[bias.body]),
+        after=variation(evened[bias.body]),
         translation_mm=nowhere,
         rotation_degrees=nowhere,
         outside_fraction=nowhere,

@@ -138,8 +138,9 @@ def _title(step: ImageStep) -> str:
     moved = "" if np.isnan(step.translation_mm) else f", {step.translation_mm:.2f} mm"
     turned = "" if np.isnan(step.rotation_degrees) else f", {step.rotation_degrees:.2f} degrees"
     applied = f"not applied: {step.refusal}" if step.refusal else "applied"
-    numbers = f"{step.measure} {_shown(step.before)} to {_shown(step.after)}"
-    return f"{step.image}, {step.step}: {numbers}{moved}{turned} ({applied})"
+    numbers = f": {step.measure} {_shown(step.before)} to {_shown(step.after)}"
+    numbers = numbers if step.measure else ""
+    return f"{step.image}, {step.step}{numbers}{moved}{turned} ({applied})"
 
 
 def _draw(axes: Axes, pixels: Voxels, aspect: float) -> None:

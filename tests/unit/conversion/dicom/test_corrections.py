@@ -234,4 +234,5 @@ def test_one_bias_field_for_all_phases_leaves_percent_enhancement(
     np.testing.assert_allclose(plain.image(1).get_fdata(), even.image(1).get_fdata(), atol=0.02)
     rows = {row["image"]: row for row in steps(even)}
     assert rows["phase 1"]["reference"] == "phase 0"
-    assert float(rows["phase 0"]["after"]) < 0.9 * float(rows["phase 0"]["before"])
+    for row in rows.values():
+        assert float(row["after"]) < 0.95 * float(row["before"])
