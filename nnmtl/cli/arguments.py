@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from nnmtl.errors import NnmtlError
+from nnmtl.planning.spacing import POLICIES
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,24 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="which network and schedule to plan (default spatial_mtl; a laptop: tiny_cpu)",
     )
+
+
+def add_spacing_policy(parser: argparse.ArgumentParser) -> None:
+    """`--spacing_policy`, which voxels the centers have."""
+    parser.add_argument(
+        "--spacing_policy",
+        choices=POLICIES,
+        help="one grid for all centers as nnU-Net plans it (pooled) or one that no large center "
+        "dominates (strict); each center's own voxels near that grid (per_center) or however far "
+        "(native); instead of the preset's, which is pooled",
+    )
+
+
+def preset_name(arguments: argparse.Namespace) -> str:
+    """The preset that was asked for, with the policy added to it."""
+    policy: str | None = arguments.spacing_policy
+    name: str = arguments.preset
+    return name if policy is None else f"{name}+{policy}"
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

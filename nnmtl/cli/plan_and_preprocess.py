@@ -3,7 +3,13 @@
 import argparse
 from collections.abc import Sequence
 
-from nnmtl.cli.arguments import add_dataset, add_preset, add_processes
+from nnmtl.cli.arguments import (
+    add_dataset,
+    add_preset,
+    add_processes,
+    add_spacing_policy,
+    preset_name,
+)
 from nnmtl.cli.command import run
 
 
@@ -15,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_dataset(parser)
     add_preset(parser)
+    add_spacing_policy(parser)
     parser.add_argument("-c", dest="configuration", default="3d_fullres", help="or 2d")
     add_processes(parser)
     return parser
@@ -42,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     read_preset(name, preset_name=arguments.preset)  # refused now, not after the fingerprint
     extract_fingerprint(name, num_processes=arguments.num_processes)
-    plans = plan_experiment(name, preset_name=arguments.preset)
+    plans = plan_experiment(name, preset_name=preset_name(arguments))
     preprocess(name, plans, arguments.configuration, num_processes=arguments.num_processes)
     print(
         f"{folder / plans}.json\nnext: nnMTL_train {arguments.dataset} "

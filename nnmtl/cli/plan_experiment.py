@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmtl.cli.arguments import add_preset
+from nnmtl.cli.arguments import add_preset, add_spacing_policy, preset_name
 from nnmtl.cli.command import run
 
 
@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="explain the plan of images that are not here, from their spacings and shapes",
     )
     add_preset(parser)
+    add_spacing_policy(parser)
     parser.add_argument(
         "--explain",
         action="store_true",
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.geometry is not None:
         from nnmtl.nnunet.explain import explain_table
 
-        print(explain_table(arguments.geometry, preset_name=arguments.preset), end="")
+        print(explain_table(arguments.geometry, preset_name=preset_name(arguments)), end="")
         return 0
     from nnmtl.nnunet.folders import dataset_name
 
@@ -47,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.explain:
         from nnmtl.nnunet.explain import explain_dataset
 
-        print(explain_dataset(name, preset_name=arguments.preset), end="")
+        print(explain_dataset(name, preset_name=preset_name(arguments)), end="")
         return 0
     from nnmtl.nnunet.folders import preprocessed_folder
     from nnmtl.nnunet.planner import plan_experiment
 
-    plans = plan_experiment(name, preset_name=arguments.preset)
+    plans = plan_experiment(name, preset_name=preset_name(arguments))
     print(preprocessed_folder(name) / f"{plans}.json")
     return 0
 

@@ -16,6 +16,7 @@ def case_flags(
     *,
     is_truncated: bool,
     is_phantom: bool,
+    is_unlike_all: bool = False,
 ) -> list[str]:
     """Flags of a predicted tumor in the image's own geometry.
 
@@ -24,8 +25,11 @@ def case_flags(
         spacing_mm: voxel size in the same order.
         is_truncated: whether the tumor reaches beyond the region of interest.
         is_phantom: whether the model was trained on synthetic images.
+        is_unlike_all: whether the voxels are unlike those of every center of the training.
     """
     flags = ["PHANTOM_MODEL"] if is_phantom else []
+    if is_unlike_all:
+        flags.append("UNUSUAL_SPACING")
     if not mask.any():
         return [*flags, "EMPTY_SEG"]
     occupied = np.argwhere(mask)

@@ -8,14 +8,12 @@ from nnmtl.cohort.geometry_table import geometry_fingerprint
 from nnmtl.cohort.group_geometry import CohortGeometry, cohort_geometry
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import FINGERPRINT, read_json
+from nnmtl.nnunet.cohort_plan import has_center_grids, in_array_order, plan_cohort, unet_budget
 from nnmtl.nnunet.folders import preprocessed_folder
-from nnmtl.nnunet.topology import UnetBudget, plan_topology
-from nnmtl.planning.center_plan import CohortPlan, RoiNeed
-from nnmtl.planning.centers import plan_centers
+from nnmtl.nnunet.topology import plan_topology
 from nnmtl.planning.explanation import PooledPlan, explain
 from nnmtl.planning.preset import Preset, load_preset, plans_name
-from nnmtl.planning.rules import VIEW_MM
-from nnmtl.planning.spacing import reference_spacing, reference_view_mm, spacing_alone
+from nnmtl.planning.spacing import spacing_alone
 
 
 def explain_dataset(name: str, *, preset_name: str) -> str:
@@ -34,13 +32,16 @@ def explain_dataset(name: str, *, preset_name: str) -> str:
             )
     geometry = cohort_geometry(read_json(folder / FINGERPRINT), where=str(folder / FINGERPRINT))
     path = folder / f"{plans_name(preset_name)}.json"
-    pooled = _written_plan(read_json(path), path)
     num_classes = len(read_json(folder / "dataset.json")["labels"])
+    written = _written_plan(read_json(path), path)
     plan = plan_cohort(geometry, preset, num_classes=num_classes)
+    if has_center_grids(geometry, preset):
+        pooled = _pooled_plan(geometry, preset, num_classes=num_classes)
+        return explain(plan, geometry, pooled) + f"\n{path} has these configurations.\n"
     return (
-        explain(plan, geometry, pooled)
+        explain(plan, geometry, written)
         + f"\n{path} has one grid for all centers, above called nnU-Net's pooled one. Training "
-        "uses that; what differs per center is shown, not yet used.\n"
+        "uses that; plan with --spacing_policy per_center for what differs per center.\n"
     )
 
 
@@ -53,58 +54,14 @@ def explain_table(path: Path, *, preset_name: str) -> str:
     geometry = cohort_geometry(geometry_fingerprint(path), where=str(path))
     preset = load_preset(preset_name)
     plan = plan_cohort(geometry, preset)
+    return explain(plan, geometry, _pooled_plan(geometry, preset, num_classes=2))
+
+
+def _pooled_plan(geometry: CohortGeometry, preset: Preset, *, num_classes: int) -> PooledPlan:
     spacing = spacing_alone(geometry.overall)
-    budget = _budget(preset, geometry, num_classes=2)
+    budget = unet_budget(preset, geometry, num_classes=num_classes)
     pooled = plan_topology(spacing, geometry.overall.field_of_view_mm, budget)
-    return explain(plan, geometry, PooledPlan(spacing_mm=spacing, patch_size=pooled.patch_size))
-
-
-def plan_cohort(geometry: CohortGeometry, preset: Preset, *, num_classes: int = 2) -> CohortPlan:
-    """The shared configuration and each center's.
-
-    Args:
-        geometry: of the cohort.
-        preset: what is not derived from the dataset.
-        num_classes: labels of the segmentation, background among them.
-
-    Raises:
-        NnmtlError: if there are no 3D images, two centers share a slug, or the preset's U-Net is
-            a residual one.
-    """
-    if not geometry.centers or min(geometry.overall.shape) < 2:
-        raise NnmtlError(
-            "plan per center: expected 3D images in at least one center, got "
-            f"{len(geometry.centers)} centers with images of {list(geometry.overall.shape)} "
-            "voxels; 2D images have one grid for all centers."
-        )
-    topology = plan_topology(
-        reference_spacing(geometry.centers),
-        reference_view_mm(geometry.centers),
-        _budget(preset, geometry, num_classes=num_classes),
-    )
-    return plan_centers(geometry.centers, topology, roi_need=_roi_need(preset, geometry))
-
-
-def _budget(preset: Preset, geometry: CohortGeometry, *, num_classes: int) -> UnetBudget:
-    if preset.unet.get("residual"):
-        raise NnmtlError(
-            f"--preset {preset.name}: expected a preset with a plain U-Net, whose memory is known "
-            "without building it, but this one is residual; explain another preset."
-        )
-    keys = ("base_features", "max_features", "max_stages", "max_patch_voxels", "batch_size")
-    asked = {key: preset.unet[key] for key in keys if key in preset.unet}
-    return UnetBudget(num_classes=num_classes, num_cases=geometry.overall.num_cases, **asked)
-
-
-def _roi_need(preset: Preset, geometry: CohortGeometry) -> RoiNeed | None:
-    if geometry.overall.tumor_extent_mm is None:
-        return None
-    outer = [region["outer_mm"] or 0.0 for region in preset.architecture["regions"]]
-    return RoiNeed(
-        extent_mm=geometry.overall.tumor_extent_mm,
-        margin_mm=max(VIEW_MM, *outer),
-        max_voxels=preset.training["max_roi_voxels"],
-    )
+    return PooledPlan(spacing_mm=spacing, patch_size=pooled.patch_size)
 
 
 def _written_plan(plans: Mapping[str, Any], path: Path) -> PooledPlan:
@@ -117,6 +74,6 @@ def _written_plan(plans: Mapping[str, Any], path: Path) -> PooledPlan:
     configuration = plans["configurations"]["3d_fullres"]
     back = plans["transpose_backward"]
     return PooledPlan(
-        spacing_mm=tuple(configuration["spacing"][axis] for axis in back),
-        patch_size=tuple(configuration["patch_size"][axis] for axis in back),
+        spacing_mm=in_array_order(configuration["spacing"], back),
+        patch_size=in_array_order(configuration["patch_size"], back),
     )

@@ -23,6 +23,7 @@ from nnmtl.nnunet.cohort_files import (
     write_json,
 )
 from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
+from nnmtl.nnunet.orientation import REORIENTING, need_reorienting
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,13 @@ SAMPLED_VOXELS = 1e6
 class nnMTLFingerprintExtractor(DatasetFingerprintExtractor):
     """nnU-Net's fingerprint with fewer sampled voxels where nothing depends on them."""
 
-    def __init__(self, dataset_name_or_id: str, num_processes: int = 2) -> None:
+    def __init__(
+        self, dataset_name_or_id: str, num_processes: int = 2, *, reader: str | None = None
+    ) -> None:
+        """With a reader's name, the images are read by that one."""
         super().__init__(dataset_name_or_id, num_processes=num_processes)
+        if reader is not None:
+            self.dataset_json["overwrite_image_reader_writer"] = reader
         channels = self.dataset_json.get("channel_names", {}).values()
         if not any(str(name).casefold() == "ct" for name in channels):
             self.num_foreground_voxels_for_intensitystats = SAMPLED_VOXELS
@@ -49,21 +55,32 @@ def extract_fingerprint(name: str, *, num_processes: int = 2) -> None:
         num_processes: workers of nnU-Net's extractor.
     """
     raw, preprocessed = raw_folder(name), preprocessed_folder(name)
-    declaration = read_declaration(raw)
+    declaration, reader = read_declaration(raw), None
     dataset = get_filenames_of_train_images_and_targets(str(raw), read_json(raw / "dataset.json"))
     if not dataset:
         raise NnmtlError(f"{raw}: expected training images in imagesTr, found none.")
     if declaration is not None:
         table = copy_training_targets(raw, preprocessed, declaration, list(dataset))
+        reader = _reader(raw, dataset, num_centers=len(set(table.centers)))
     logger.info("Extracting the fingerprint of %d cases", len(dataset))
-    nnMTLFingerprintExtractor(name, num_processes=num_processes).run(overwrite_existing=True)
+    extractor = nnMTLFingerprintExtractor(name, num_processes=num_processes, reader=reader)
+    extractor.run(overwrite_existing=True)
     if declaration is not None:
         # nnU-Net lists its cases in this order, without their ids.
         cropped = read_json(preprocessed / "dataset_fingerprint.json")["shapes_after_crop"]
         shapes = dict(zip(dataset, cropped, strict=True))
-        geometries = read_geometries(raw, declaration, dataset, shapes)
+        geometries = read_geometries(raw, declaration, dataset, shapes, reader=reader)
         fingerprint = cohort_fingerprint(table, geometries, declaration)
-        write_json(fingerprint, preprocessed / FINGERPRINT)
+        is_reoriented = reader == REORIENTING
+        write_json({**fingerprint, "reoriented": is_reoriented}, preprocessed / FINGERPRINT)
+
+
+def _reader(raw: Path, dataset: dict[str, dict[str, Any]], *, num_centers: int) -> str | None:
+    """The reader that the images need; None leaves it to dataset.json and nnU-Net."""
+    if "overwrite_image_reader_writer" in read_json(raw / "dataset.json") or num_centers < 2:
+        return None
+    first = (Path(files["images"][0]) for files in dataset.values())
+    return REORIENTING if need_reorienting(first) else None
 
 
 def read_geometries(
@@ -71,16 +88,21 @@ def read_geometries(
     declaration: Declaration,
     dataset: dict[str, dict[str, Any]],
     shapes_after_crop: dict[str, list[int]],
+    *,
+    reader: str | None = None,
 ) -> dict[str, CaseGeometry]:
     """Grid and tumor of every training case, in nnU-Net's axis order.
 
     One label map is in memory at a time; about twenty numbers of each stay.
     """
     first = next(iter(dataset.values()))["images"][0]
-    reader = determine_reader_writer_from_dataset_json(read_json(raw / "dataset.json"), first)()
+    dataset_json = read_json(raw / "dataset.json")
+    if reader is not None:
+        dataset_json["overwrite_image_reader_writer"] = reader
+    reader_writer = determine_reader_writer_from_dataset_json(dataset_json, first)()
     geometries = {}
     for case_id, files in dataset.items():
-        label_map, properties = reader.read_seg(files["label"])
+        label_map, properties = reader_writer.read_seg(files["label"])
         geometries[case_id] = measure_tumor(
             np.isin(label_map[0], declaration.tumor_labels),
             properties["spacing"],

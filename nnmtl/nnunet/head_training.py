@@ -21,8 +21,9 @@ from nnmtl.losses.targets import (
 from nnmtl.network.linear_start import start_linear_heads
 from nnmtl.network.output import MultiTaskOutput
 from nnmtl.network.tower import BiomarkerTower
+from nnmtl.nnunet.center_mix import CenterMix
 from nnmtl.nnunet.precision import autocast_for
-from nnmtl.nnunet.roi_loader import RoiLoader, roi_batches
+from nnmtl.nnunet.roi_loader import roi_batches
 from nnmtl.planning.architecture import HeadPlan
 from nnmtl.planning.schedule import true_mask_share
 from nnmtl.planning.training import TrainingPlan
@@ -62,7 +63,8 @@ class HeadTraining:
         heads: Sequence[HeadPlan],
         declaration: Declaration,
         table: TargetTable,
-        loader: RoiLoader,
+        loader: CenterMix,
+        spacing_of: Callable[[str], tuple[float, ...]],
         device: torch.device,
         precision: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -75,14 +77,15 @@ class HeadTraining:
             heads: the heads of the tower.
             declaration: tumor labels and missing channels.
             table: targets of training and validation cases.
-            loader: regions of interest of the training cases.
+            loader: regions of interest of the training cases, a batch of one grid.
+            spacing_of: center → voxel size in mm of its cases.
             device: where the network is.
             precision: gives the context that training steps run in.
         """
         self.network, self.tower = network, tower
         self.plan, self.heads, self.declaration = plan, heads, declaration
         self.table, self.loader, self.device = table, loader, device
-        self.precision = precision
+        self.precision, self.spacing_of = precision, spacing_of
         self.row_of = {case_id: row for row, case_id in enumerate(table.case_ids)}
         self.batches = roi_batches(loader)
 
@@ -140,6 +143,7 @@ class HeadTraining:
             mask=masks,
             mask_given=use_mask,
             covariates=self._covariates(batch["keys"]),
+            spacing_mm=self._spacing_mm(batch["keys"]),
             encoder_gradient=self.plan.encoder_gradient,
             train_decoder=self.plan.roi_segmentation_weight > 0,
         )
@@ -167,7 +171,7 @@ class HeadTraining:
 
         Half of the views use the true mask, half the network's own.
         """
-        count = START_VIEWS * len(self.loader.indices)
+        count = START_VIEWS * sum(len(loader.indices) for loader in self.loader.loaders)
         measured: list[Tensor] = []
         keys: list[str] = []
         for _ in range(-(-count // self.plan.roi_batch_size)):
@@ -192,6 +196,10 @@ class HeadTraining:
         middle = to_head_scale((target.lower + target.upper) / 2, head)
         module = self.tower.head(head.name)
         return (middle - float(module.center)) / float(module.scale)
+
+    def _spacing_mm(self, keys: Sequence[str]) -> tuple[float, ...]:
+        """Of a batch, whose cases share a grid."""
+        return self.spacing_of(self.table.centers[self.row_of[str(keys[0])]])
 
     def _covariates(self, keys: Sequence[str]) -> Tensor | None:
         if not self.table.covariates:

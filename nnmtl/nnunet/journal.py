@@ -1,4 +1,4 @@
-"""What an interrupted prediction has finished, so that the next call goes on from there."""
+"""What an interrupted call has finished of its cases, so that the next goes on from there."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ NAME = ".finished.jsonl"
 class Journal:
     """The finished cases of one output folder, one JSON line each.
 
-    The first line says by what they were predicted: the cases of another model do not count.
+    The first line says by what they were made: the cases of another model or plan do not count.
     """
 
     def __init__(self, folder: Path, made_by: Mapping[str, Any]) -> None:
         """Drops what another call left.
 
         Args:
-            folder: of the predictions.
-            made_by: model, folds and options as plain JSON.
+            folder: of what is made.
+            made_by: model or plan, and options, as plain JSON.
         """
         self.path = folder / NAME
         self.made_by = json.dumps(made_by)

@@ -1,7 +1,7 @@
 """Watches the heads while they train: validation curves and the collapse alarm."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from nnmtl.evaluation.discrimination import auc
 from nnmtl.losses.targets import from_head_scale
 from nnmtl.network.answers import head_answers
 from nnmtl.network.heads import BiomarkerHead
+from nnmtl.nnunet.center_mix import CenterMix
 from nnmtl.nnunet.head_training import HeadTraining
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.nnunet.roi_loader import RoiLoader
@@ -29,10 +30,10 @@ QUIET = 0.25  # share of the joint phase before the alarm may ring
 class HeadMonitor:
     """Validation curves of the heads and an alarm when their predictions stop varying."""
 
-    def __init__(self, training: HeadTraining, loader: RoiLoader) -> None:
+    def __init__(self, training: HeadTraining, mix: CenterMix) -> None:
         self.training = training
-        self.loader = loader
-        cases = sorted(str(case) for case in loader.indices)
+        self.loaders: list[RoiLoader] = mix.loaders
+        cases = sorted(str(case) for loader in self.loaders for case in loader.indices)
         # Spread over the sorted names, in which a center's cases often stand together.
         chosen = np.linspace(0, len(cases) - 1, min(len(cases), CASES)).round().astype(int)
         self.cases = [cases[number] for number in chosen]
@@ -63,18 +64,18 @@ class HeadMonitor:
     @torch.no_grad()
     def validate(self) -> dict[str, dict[str, float]]:
         """AUC or mean absolute error per head on validation cases, with predicted masks."""
-        outputs: dict[str, list[Tensor]] = {head.name: [] for head in self.training.heads}
-        for start in range(0, len(self.cases), self.loader.batch_size):
-            batch = self._batch(self.cases[start : start + self.loader.batch_size])
+        outputs: dict[str, dict[str, Tensor]] = {head.name: {} for head in self.training.heads}
+        for loader, cases in self._batches():
+            batch = _batch(loader, cases)
             self.training.blank_missing_channels(batch)
             with autocast_for(self.training.device):
                 output = self.training.predict(batch, None, None)
             for name, values in output.biomarkers.items():
-                outputs[name].append(values.float().cpu())
+                outputs[name] |= dict(zip(cases, values.float().cpu(), strict=True))
         table = self.training.table.select(self.cases)
         return {
             head.name: _score(
-                torch.cat(outputs[head.name]).numpy(),
+                torch.stack([outputs[head.name][case] for case in self.cases]).numpy(),
                 table.targets[head.name],
                 head,
                 self.training.tower.head(head.name),
@@ -82,14 +83,23 @@ class HeadMonitor:
             for head in self.training.heads
         }
 
-    def _batch(self, cases: list[str]) -> dict[str, Any]:
-        """These cases, in this order, through nnU-Net's loader."""
-        whole, self.loader.get_indices = self.loader.get_indices, lambda: cases
-        size, self.loader.batch_size = self.loader.batch_size, len(cases)
-        try:
-            return self.loader.generate_train_batch()
-        finally:
-            self.loader.get_indices, self.loader.batch_size = whole, size
+    def _batches(self) -> Iterator[tuple[RoiLoader, list[str]]]:
+        """The cases by grid, as many at a time as a batch holds."""
+        for loader in self.loaders:
+            own = {str(case) for case in loader.indices}
+            cases = [case for case in self.cases if case in own]
+            for start in range(0, len(cases), loader.batch_size):
+                yield loader, cases[start : start + loader.batch_size]
+
+
+def _batch(loader: RoiLoader, cases: list[str]) -> dict[str, Any]:
+    """These cases, in this order, through nnU-Net's loader."""
+    whole, loader.get_indices = loader.get_indices, lambda: cases
+    size, loader.batch_size = loader.batch_size, len(cases)
+    try:
+        return loader.generate_train_batch()
+    finally:
+        loader.get_indices, loader.batch_size = whole, size
 
 
 def refuse_divergence(losses: Mapping[str, float], epoch: int) -> None:

@@ -15,10 +15,13 @@ from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner
 from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_encoder_unet_planners import (  # noqa: E501
     nnUNetPlannerResEncL,
 )
+from nnunetv2.imageio.reader_writer_registry import recursive_find_reader_writer_by_name
+from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 from torch import nn
 
 from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker, ContinuousBiomarker
 from nnmtl.cohort.declaration import Declaration
+from nnmtl.cohort.group_geometry import CohortGeometry, cohort_geometry
 from nnmtl.cohort.splits import patient_folds
 from nnmtl.cohort.targets import TargetTable, read_targets
 from nnmtl.errors import NnmtlError
@@ -30,13 +33,16 @@ from nnmtl.nnunet.cohort_files import (
     read_json,
     write_json,
 )
+from nnmtl.nnunet.cohort_plan import add_centers, balanced_fingerprint, has_center_grids
 from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
+from nnmtl.nnunet.orientation import READABLE, REORIENTING
 from nnmtl.planning.architecture import (
     ArchitecturePlan,
     HeadPlan,
     RegionPlan,
     architecture_to_json,
 )
+from nnmtl.planning.center_configuration import is_of_center
 from nnmtl.planning.preset import Preset, load_preset, planned_biomarkers, plans_name
 from nnmtl.planning.rules import (
     VIEW_MM,
@@ -81,13 +87,58 @@ class _PlansHeads(ExperimentPlanner):
             ("UNet_max_features_3d", "max_features"),
         ):
             setattr(self, setting, preset.unet.get(key, getattr(self, setting)))
+        self.centers = self._centers()
+        if self.centers is not None:
+            self.dataset_fingerprint |= balanced_fingerprint(self.centers)
+
+    def _centers(self) -> CohortGeometry | None:
+        """The centers' geometry where their grids differ; None for nnU-Net's own plan."""
+        policy = self.preset.training["spacing_policy"]
+        if policy == "pooled":
+            return None
+        if not self.declaration.biomarkers:
+            logger.warning("spacing_policy %s: without biomarkers nnU-Net's plan stays.", policy)
+            return None
+        geometry = cohort_geometry(self.facts, where=FINGERPRINT)
+        if not has_center_grids(geometry, self.preset):
+            logger.warning(
+                "spacing_policy %s: has no effect on 2D images or a single center.", policy
+            )
+            return None
+        return geometry
+
+    def determine_reader_writer(self) -> Any:
+        """nnU-Net's choice, which a sagittal image among axial ones or center grids overrule."""
+        chosen = super().determine_reader_writer()
+        is_told = self.dataset_json.get("overwrite_image_reader_writer", "None") != "None"
+        is_wanted = self.centers is not None or self.facts.get("reoriented", False)
+        if is_told or not is_wanted or self.dataset_json["file_ending"] not in READABLE:
+            return chosen
+        return recursive_find_reader_writer_by_name(REORIENTING)
 
     def save_plans(self, plans: dict[str, Any]) -> None:
         """nnU-Net's hook before writing: the place where our decisions join."""
         for name in PLANNED:
             if name in plans["configurations"]:
                 self._join(plans["configurations"][name], plans["transpose_forward"])
+        recursive_fix_for_json_export(plans)
+        if self.centers is not None:
+            num_classes = len(self.dataset_json["labels"])
+            add_centers(plans, self.centers, self.preset, num_classes=num_classes)
+        self._forget_centers()
         super().save_plans(plans)
+
+    def _forget_centers(self) -> None:
+        """nnU-Net keeps further configurations of an older file: those of centers are outdated."""
+        path = preprocessed_folder(self.dataset_name) / f"{self.plans_identifier}.json"
+        if path.is_file():
+            old = read_json(path)
+            kept = {
+                name: configuration
+                for name, configuration in old["configurations"].items()
+                if not is_of_center(name, configuration)
+            }
+            write_json({**old, "configurations": kept}, path)
 
     def generate_data_identifier(self, configuration_name: str) -> str:
         """One folder of arrays per plans file, whatever the network."""

@@ -1,8 +1,9 @@
 """Predicts a folder of images: masks, region maps and biomarkers, one case after another."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,24 @@ from nnmtl.inference.case_prediction import STATUS_OK, BiomarkerPrediction, Case
 from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
 from nnmtl.losses.targets import from_head_scale
+from nnmtl.nnunet.center_files import read_center_files
 from nnmtl.nnunet.cohort_files import read_json
 from nnmtl.nnunet.extension import make_trainer_findable
 from nnmtl.nnunet.journal import Journal
 from nnmtl.nnunet.prediction_input import CHECKPOINT, check_center, find_folds, find_images
-from nnmtl.nnunet.predictor import RawPrediction, load_predictor, nnMTLPredictor
+from nnmtl.nnunet.predictor import (
+    PreprocessedCase,
+    RawPrediction,
+    load_predictor,
+    nnMTLPredictor,
+)
 from nnmtl.nnunet.safe_loading import check_model_folder
 from nnmtl.regions.weights import Region, region_label_map
 
 logger = logging.getLogger(__name__)
 
 EMPTY = "empty_segmentation"
-Case = tuple[str, Callable[[], tuple[torch.Tensor, dict[str, Any]]]]
+Case = tuple[str, Callable[[], PreprocessedCase]]
 
 
 def predict_folder(
@@ -51,8 +58,10 @@ def predict_folder(
         model: a folder that nnMTL_train wrote.
         folds: folds to average over; None takes all that are there.
         device: where the network runs.
-        center: noted for every case.
-        exact: nnU-Net's own precision, for identical label maps.
+        center: noted for every case, and the center whose grid they are predicted on; without it
+            each case is predicted on the grid whose images have the most similar voxels.
+        exact: nnU-Net's own precision, and the shared grid where no center is named, for identical
+            label maps.
 
     Raises:
         NnmtlError: if the model or the images are not what is expected, before anything is written.
@@ -60,16 +69,26 @@ def predict_folder(
     folds = find_folds(model, folds)
     dataset_json = read_json(model / "dataset.json")
     parse_declaration(dataset_json)
-    check_center(center, model)
+    centers = read_center_files(model)
+    check_center(center, model, later=[name for name, _ in centers.values()])
     files = find_images(images, dataset_json)
     check_model_folder(model, folds, CHECKPOINT)
     every_file = [Path(path) for paths in files.values() for path in paths]
     for path in tqdm(every_file, desc="Checking images", unit="file"):
         check_voxels(path)
     make_trainer_findable()
-    predictor = load_predictor(model, folds, device=device, exact=exact)
-    cases = [(case, _reader(predictor, paths)) for case, paths in files.items()]
-    predict_cases(predictor, cases, output, model=model, folds=folds, center_of=lambda _: center)
+    further = {slug: configuration for slug, (_, configuration) in centers.items()}
+    predictor = load_predictor(model, folds, device=device, exact=exact, centers=further)
+    cases = [(case, _reader(predictor, paths, center)) for case, paths in files.items()]
+    predict_cases(
+        predictor,
+        cases,
+        output,
+        model=model,
+        folds=folds,
+        center_of=lambda _: center,
+        asked_for={"center": center},
+    )
 
 
 def predict_cases(
@@ -81,13 +100,25 @@ def predict_cases(
     folds: Sequence[int | str],
     center_of: Callable[[str], str | None],
     covariates_of: Callable[[str], NDArray[np.float64] | None] = lambda _: None,
+    asked_for: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Predicts cases that are read one by one, and writes the prediction files."""
+    """Predicts cases that are read one by one, and writes the prediction files.
+
+    Args:
+        predictor: of the model.
+        cases: id and how it is read, one after another.
+        output: where the files go.
+        model: its folder.
+        folds: that are averaged.
+        center_of: case id → what is noted as its center.
+        covariates_of: case id → clinical covariates.
+        asked_for: options besides, with which a finished case must have been predicted to count.
+    """
     declaration = parse_declaration(predictor.dataset_json)
     writer = predictor.plans_manager.image_reader_writer_class()
     ending = predictor.dataset_json["file_ending"]
     (output / "regions").mkdir(parents=True, exist_ok=True)
-    journal = Journal(output, _made_by(predictor, model, folds))
+    journal = Journal(output, {**_made_by(predictor, model, folds), **asked_for})
     noted = journal.finished()
     finished = {
         case: noted[case]
@@ -96,10 +127,16 @@ def predict_cases(
     }
     todo = [(case, read) for case, read in cases if case not in finished]
     for case_id, read in tqdm(todo, desc="Predicting", unit="case"):
-        data, properties = read()
-        result = predictor.predict_case(data, properties, covariates=covariates_of(case_id))
+        data, properties, nearest = read()
+        result = predictor.predict_case(
+            data,
+            properties,
+            grid=None if nearest is None else nearest.grid,
+            covariates=covariates_of(case_id),
+        )
         _write_maps(result, predictor, declaration, writer, output, case_id + ending, properties)
-        answer = _answers(result, predictor, declaration, properties)
+        is_near = nearest is None or nearest.is_near
+        answer = _answers(result, declaration, properties, is_near=is_near)
         finished[case_id] = answer
         journal.add(case_id, answer)
     predictions = _prediction_set(finished, predictor, declaration, model.name, folds, center_of)
@@ -115,13 +152,16 @@ def _made_by(predictor: nnMTLPredictor, model: Path, folds: Sequence[int | str])
         "folds": list(folds),
         "written": [path.stat().st_mtime_ns for path in checkpoints if path.is_file()],
         "exact": predictor.exact,
+        "grids": []
+        if predictor.grids is None
+        else [[grid.name, grid.spacing_mm, grid.roi_size] for grid in predictor.grids.all],
     }
 
 
 def _reader(
-    predictor: nnMTLPredictor, paths: list[str]
-) -> Callable[[], tuple[torch.Tensor, dict[str, Any]]]:
-    return lambda: predictor.preprocess(paths)
+    predictor: nnMTLPredictor, paths: list[str], center: str | None
+) -> Callable[[], PreprocessedCase]:
+    return lambda: predictor.preprocess(paths, center)
 
 
 def _write_maps(
@@ -151,10 +191,7 @@ def _write_maps(
 
 
 def _answers(
-    result: RawPrediction,
-    predictor: nnMTLPredictor,
-    declaration: Declaration,
-    properties: dict[str, Any],
+    result: RawPrediction, declaration: Declaration, properties: dict[str, Any], *, is_near: bool
 ) -> dict[str, Any]:
     """What of a case goes into the tables, as plain JSON values."""
     mask = np.isin(result.label_map, declaration.tumor_labels)
@@ -170,6 +207,7 @@ def _answers(
             spacing,
             is_truncated=result.is_truncated,
             is_phantom=declaration.synthetic is not None,
+            is_unlike_all=not is_near,
         ),
         "folds": folds,
     }

@@ -1,6 +1,6 @@
 """What a prediction is asked for, checked before anything is loaded or written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,13 @@ def find_images(folder: Path, dataset_json: Mapping[str, Any]) -> dict[str, list
     }
 
 
-def check_center(center: str | None, model: Path) -> None:
+def check_center(center: str | None, model: Path, *, later: Collection[str] = ()) -> None:
     """Refuses a center that the model has not seen, where the model folder tells its centers.
+
+    Args:
+        center: asked for.
+        model: its folder.
+        later: centers that it was configured for after the training.
 
     Raises:
         NnmtlError: naming those that it knows.
@@ -73,11 +78,11 @@ def check_center(center: str | None, model: Path) -> None:
     path = model / CENTERS
     if center is None or not path.is_file():
         return
-    known = read_json(path)
+    known = sorted({*read_json(path), *later})
     if center not in known:
         raise NnmtlError(
-            f"--center {center}: expected one of the centers that the model was trained on, "
-            f"{', '.join(known)}. Leave it out for images of another center."
+            f"--center {center}: expected one of the centers that the model was trained on or "
+            f"planned for, {', '.join(known)}. Leave it out for images of another center."
         )
 
 

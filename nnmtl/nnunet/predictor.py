@@ -2,8 +2,10 @@
 
 import itertools
 import logging
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +21,9 @@ from torch import Tensor
 from nnmtl.inference.roi import roi_box, roi_center
 from nnmtl.network.answers import head_answers
 from nnmtl.network.multitask_unet import MultiTaskUNet
+from nnmtl.nnunet.grids import Grid, Grids, Nearest, read_grids
 from nnmtl.nnunet.precision import autocast_for
-from nnmtl.planning.training import TrainingPlan, parse_training
+from nnmtl.planning.training import TrainingPlan
 from nnmtl.regions.lesion import largest_lesion
 
 logger = logging.getLogger(__name__)
@@ -43,6 +46,21 @@ class RawPrediction(NamedTuple):
     is_truncated: bool
 
 
+class PreprocessedCase(NamedTuple):
+    """A case as the network takes it.
+
+    Attributes:
+        data: (C, *spatial) at the grid's spacing.
+        properties: as nnU-Net's preprocessing returns them.
+        nearest: the grid, and whether the image is like those that it was planned for; None for
+            plans without a section of ours.
+    """
+
+    data: Tensor
+    properties: dict[str, Any]
+    nearest: Nearest | None
+
+
 class nnMTLPredictor(nnUNetPredictor):
     """nnU-Net's predictor, followed by the heads.
 
@@ -53,6 +71,7 @@ class nnMTLPredictor(nnUNetPredictor):
     def __init__(self, *, device: torch.device, exact: bool = False) -> None:
         super().__init__(device=device, allow_tqdm=False, perform_everything_on_device=True)
         self.exact = exact
+        self.grids: Grids | None = None
 
     @property
     def multitask(self) -> MultiTaskUNet | None:
@@ -62,8 +81,8 @@ class nnMTLPredictor(nnUNetPredictor):
 
     @property
     def plan(self) -> TrainingPlan:
-        """Our section of the configuration."""
-        return parse_training(self.configuration_manager.configuration["nnmtl"])
+        """Our section of the configuration in use."""
+        return self.grid.training
 
     def predict_sliding_window_return_logits(self, input_image: Tensor) -> Tensor:
         """nnU-Net's, in the precision asked for."""
@@ -71,19 +90,36 @@ class nnMTLPredictor(nnUNetPredictor):
         with precision:
             return super().predict_sliding_window_return_logits(input_image)
 
-    def preprocess(self, images: list[str]) -> tuple[Tensor, dict[str, Any]]:
-        """nnU-Net's preprocessing of one case's channels: array (C, *spatial), properties."""
-        preprocessor = self.configuration_manager.preprocessor_class(verbose=False)
-        data, _, properties = preprocessor.run_case(
-            images, None, self.plans_manager, self.configuration_manager, self.dataset_json
+    def preprocess(self, images: list[str], center: str | None = None) -> PreprocessedCase:
+        """nnU-Net's preprocessing of one case's channels, on the grid that suits them.
+
+        Args:
+            images: a file per channel.
+            center: whose grid it is to be; None finds the nearest. With `exact` that is the shared
+                one, which nnU-Net's own prediction knows alone.
+        """
+        data, properties = self.plans_manager.image_reader_writer_class().read_images(images)
+        nearest = None if self.grids is None else self._grid_for(properties["spacing"], center)
+        configuration = self.configuration_manager if nearest is None else nearest.grid.manager
+        preprocessor = configuration.preprocessor_class(verbose=False)
+        data, _, properties = preprocessor.run_case_npy(
+            data, None, properties, self.plans_manager, configuration, self.dataset_json
         )
-        return torch.from_numpy(data), properties
+        return PreprocessedCase(torch.from_numpy(data), properties, nearest)
+
+    def _grid_for(self, spacing: Sequence[float], center: str | None) -> Nearest:
+        if center is not None:
+            return Nearest(self.grids.of_center(center), is_near=True)
+        if self.exact:
+            return Nearest(self.grids.reference, is_near=True)
+        return self.grids.nearest([spacing[axis] for axis in self.plans_manager.transpose_forward])
 
     def predict_case(
         self,
         data: Tensor,
         properties: dict[str, Any],
         *,
+        grid: Grid | None = None,
         covariates: NDArray[np.float64] | None = None,
         mask: NDArray[np.bool_] | None = None,
     ) -> RawPrediction:
@@ -92,9 +128,13 @@ class nnMTLPredictor(nnUNetPredictor):
         Args:
             data: (C, *spatial) at the planned spacing.
             properties: as nnU-Net's preprocessing returns them.
+            grid: that the case was preprocessed on; None is the shared one.
             covariates: clinical covariates in declared order, nan where missing.
             mask: tumor mask (*spatial) to use for the heads instead of the predicted one.
         """
+        if self.grids is not None:
+            self.grid = grid or self.grids.reference
+            self.configuration_manager = self.grid.manager
         logits = self.predict_logits_from_preprocessed_data(data)
         label_map = convert_predicted_logits_to_segmentation_with_correct_shape(
             logits,
@@ -169,6 +209,7 @@ class nnMTLPredictor(nnUNetPredictor):
                 with_biomarkers=True,
                 mask=masks.to(self.device),
                 covariates=clinical,
+                spacing_mm=self.grid.spacing_mm,
             )
         answers = {}
         for head in self.multitask.plan.heads:
@@ -181,12 +222,39 @@ class nnMTLPredictor(nnUNetPredictor):
 
 
 def load_predictor(
-    model: Path, folds: list[int | str], *, device: torch.device, exact: bool
+    model: Path,
+    folds: list[int | str],
+    *,
+    device: torch.device,
+    exact: bool,
+    centers: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> nnMTLPredictor:
-    """A predictor of a model folder that was checked before (`check_model_folder`)."""
+    """A predictor of a model folder that was checked before (`check_model_folder`).
+
+    Args:
+        model: the folder.
+        folds: to average over.
+        device: where the network runs.
+        exact: whether label maps are to be nnU-Net's own.
+        centers: slug → configuration of centers that were planned after the training.
+    """
     predictor = nnMTLPredictor(device=device, exact=exact)
     predictor.initialize_from_trained_model_folder(str(model), folds, "checkpoint_final.pth")
+    predictor.grids = _grids(predictor, centers)
     return predictor
+
+
+def _grids(predictor: nnMTLPredictor, centers: Mapping[str, Mapping[str, Any]]) -> Grids | None:
+    """Those of the configuration that nnU-Net has taken from the checkpoint, without its name."""
+    plans, trained = predictor.plans_manager, predictor.configuration_manager.configuration
+    if "nnmtl" not in trained:
+        return None
+    (name,) = [
+        name
+        for name in plans.available_configurations
+        if plans.get_configuration(name).configuration == trained
+    ]
+    return read_grids(plans, name, further=centers)
 
 
 def _flips(dimension: int) -> list[tuple[int, ...]]:

@@ -19,6 +19,7 @@ from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from numpy.typing import NDArray
 
 from nnmtl.inference.roi import roi_box, roi_center
+from nnmtl.nnunet.center_mix import CenterMix
 
 SHIFT_VOXELS = 3  # how far a predicted tumor's center may be off
 
@@ -36,9 +37,17 @@ class RoiLoader(nnUNetDataLoader):
         tumor_labels: Sequence[int],
         transforms: BasicTransform,
         shift_voxels: int,
+        chances: Sequence[float] | None = None,
     ) -> None:
         super().__init__(
-            data, batch_size, roi_size, roi_size, label_manager, 1.0, transforms=transforms
+            data,
+            batch_size,
+            roi_size,
+            roi_size,
+            label_manager,
+            1.0,
+            sampling_probabilities=chances,
+            transforms=transforms,
         )
         self.tumor_labels = tumor_labels
         self.shift_voxels = shift_voxels
@@ -81,7 +90,7 @@ def tumor_center(
     return roi_center(np.concatenate(found)) if found else None
 
 
-def roi_batches(loader: RoiLoader) -> SingleThreadedAugmenter:
+def roi_batches(loader: CenterMix) -> SingleThreadedAugmenter:
     """Endless batches, made in this process."""
     return SingleThreadedAugmenter(loader, None)
 

@@ -1,8 +1,9 @@
 """Strides, patch and batch of a grid by nnU-Net's planning, without a dataset and a network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nnunetv2.experiment_planning.experiment_planners.network_topology import (
     get_pool_and_conv_props,
@@ -70,6 +71,45 @@ def plan_topology(
         strides=[[stride[axis] for axis in back] for stride in strides],
         dataset_voxels=math.prod(shape) * budget.num_cases,
         budget=budget,
+    )
+
+
+def planned_topology(
+    configuration: Mapping[str, Any],
+    transpose_backward: Sequence[int],
+    budget: UnetBudget,
+    *,
+    has_known_memory: bool = True,
+) -> Topology:
+    """The topology of a configuration that nnU-Net has planned, in the array's axis order.
+
+    Args:
+        configuration: of the plans.
+        transpose_backward: from the plans' axes to the array's.
+        budget: that it was planned for.
+        has_known_memory: False of a residual U-Net: no patch may then exceed the planned one.
+    """
+
+    def back(values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values[axis] for axis in transpose_backward)
+
+    patch = back([int(size) for size in configuration["patch_size"]])
+    strides = tuple(back(s) for s in configuration["architecture"]["arch_kwargs"]["strides"])
+    max_voxels, told = math.prod(patch), "those of the shared patch, which fits"
+    if budget.max_patch_voxels is not None:
+        max_voxels, told = max(max_voxels, budget.max_patch_voxels), "the preset's limit"
+    elif has_known_memory:
+        most = REFERENCE_VALUES * budget.memory_gb / REFERENCE_GB
+        share = most / _values(patch, strides, budget)
+        max_voxels = max(max_voxels, int(share * max_voxels))
+        told = f"of which two take {budget.memory_gb:g} GB"
+    return Topology(
+        spacing_mm=back([float(mm) for mm in configuration["spacing"]]),
+        strides=strides,
+        patch_size=patch,
+        batch_size=int(configuration["batch_size"]),
+        max_patch_voxels=max_voxels,
+        budget=told,
     )
 
 

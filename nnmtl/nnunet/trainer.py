@@ -19,6 +19,8 @@ from nnmtl.network.averaging import AveragedWeights
 from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.nnunet.checkpoint import read_checkpoint, set_random_state, write_checkpoint
 from nnmtl.nnunet.cohort_files import TARGETS, targets_hash
+from nnmtl.nnunet.grid_loaders import patch_loaders, roi_loaders
+from nnmtl.nnunet.grids import read_grids
 from nnmtl.nnunet.head_training import HeadTraining
 from nnmtl.nnunet.history import History, epoch_record, mean_losses
 from nnmtl.nnunet.interruption import Interruption
@@ -33,7 +35,7 @@ from nnmtl.nnunet.optimizers import (
     set_rate,
 )
 from nnmtl.nnunet.precision import autocast_for, is_two_slices_deep
-from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, RoiLoader, plain_transforms, training_transforms
+from nnmtl.nnunet.roi_loader import SHIFT_VOXELS, plain_transforms, training_transforms
 from nnmtl.nnunet.safe_loading import load_checkpoint_safely
 from nnmtl.nnunet.target_statistics import set_target_statistics
 from nnmtl.nnunet.validation import validate_fold
@@ -75,6 +77,7 @@ class nnMTLTrainer(nnUNetTrainer):
         multitask = self.configuration_manager.network_arch_init_kwargs.get("multitask")
         self.heads: tuple[HeadPlan, ...] = parse_architecture(multitask).heads if multitask else ()
         self.plan: TrainingPlan | None = parse_training(section) if section else None
+        self.grids = read_grids(self.plans_manager, configuration) if self.heads else None
         self.iteration = 0
         self.average: AveragedWeights | None = None
         self.linear_started = False
@@ -134,22 +137,23 @@ class nnMTLTrainer(nnUNetTrainer):
         return result
 
     def get_dataloaders(self) -> Any:
-        """nnU-Net's patch loaders; the heads get their own beside them."""
-        loaders = super().get_dataloaders()
-        if self.heads:
-            self._prepare_heads()
+        """nnU-Net's patch loaders, by policy one per grid; the heads get their own beside them."""
+        if not self.heads:
+            return super().get_dataloaders()
+        path = Path(self.preprocessed_dataset_folder_base) / TARGETS
+        self.table = read_targets(path, self.declaration)
+        is_pooled = self.plan.spacing_policy == "pooled"
+        loaders = super().get_dataloaders() if is_pooled else patch_loaders(self)
+        self._prepare_heads()
         return loaders
 
     def _prepare_heads(self) -> None:
-        table = read_targets(
-            Path(self.preprocessed_dataset_folder_base) / TARGETS, self.declaration
-        )
         train, validation = self.get_tr_and_val_datasets()
-        known = table.select(train.identifiers)
+        known = self.table.select(train.identifiers)
         shares = case_shares(known, [head.name for head in self.heads], self.plan.roi_sampling)
         set_target_statistics(self.unwrapped.tower, known, self.heads, shares=shares)
         dimension = len(self.plan.roi_size)
-        loader = self._roi_loader(train, training_transforms(dimension), SHIFT_VOXELS)
+        loader = roi_loaders(self, train, training_transforms(dimension), SHIFT_VOXELS)
         loader.draw_by(known.case_ids, shares)
         self.head_training = HeadTraining(
             self.network,
@@ -157,26 +161,16 @@ class nnMTLTrainer(nnUNetTrainer):
             plan=self.plan,
             heads=self.heads,
             declaration=self.declaration,
-            table=table,
+            table=self.table,
             loader=loader,
+            spacing_of=lambda center: self.grids.of_center(center).spacing_mm,
             device=self.device,
             precision=self._training_precision,
         )
         self.monitor = HeadMonitor(
-            self.head_training, self._roi_loader(validation, plain_transforms(), 0)
+            self.head_training, roi_loaders(self, validation, plain_transforms(), 0)
         )
         self.history = History(Path(self.output_folder))
-
-    def _roi_loader(self, dataset: Any, transforms: Any, shift_voxels: int) -> RoiLoader:
-        return RoiLoader(
-            dataset,
-            batch_size=self.plan.roi_batch_size,
-            roi_size=self.plan.roi_size,
-            label_manager=self.label_manager,
-            tumor_labels=self.declaration.tumor_labels,
-            transforms=transforms,
-            shift_voxels=shift_voxels,
-        )
 
     # one iteration ----------------------------------------------------------------------------
 
@@ -220,7 +214,9 @@ class nnMTLTrainer(nnUNetTrainer):
 
     def _training_precision(self) -> AbstractContextManager[None]:
         strides = self.configuration_manager.network_arch_init_kwargs["strides"]
-        sizes = [self.configuration_manager.patch_size, self.plan.roi_size]
+        sizes = [
+            size for grid in self.grids.all for size in (grid.manager.patch_size, grid.roi_size)
+        ]
         is_exact = self.device.type == "cpu" and is_two_slices_deep(sizes, strides)
         return nullcontext() if is_exact else autocast_for(self.device)
 

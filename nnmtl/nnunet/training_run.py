@@ -18,6 +18,8 @@ from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.safe_loading import check_plans
 from nnmtl.nnunet.trainer import nnMTLTrainer
 from nnmtl.nnunet.warm_start import warm_start, weights_hash
+from nnmtl.planning.center_configuration import is_of_center
+from nnmtl.planning.center_names import REFERENCE
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +130,11 @@ def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]
             f"{settings.configuration}: expected one of {sorted(configurations)} in {path}."
         )
     section = configurations[settings.configuration].get("nnmtl")
+    if is_of_center(settings.configuration, configurations[settings.configuration]):
+        raise NnmtlError(
+            f"{settings.configuration}: expected {REFERENCE}, which trains one network on the "
+            "grids of all centers, got the grid of one. Ask for that."
+        )
     if section is None:
         raise NnmtlError(
             f"{settings.configuration}: nnMTL trains 3d_fullres and 2d, no cascades and no "
@@ -181,12 +188,19 @@ def _has_validation(folder: Path) -> bool:
 
 def _fingerprint(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two calls to be the same run."""
-    configuration = plans["configurations"][settings.configuration]
+    configurations = plans["configurations"]
     fingerprint = {
         "seed": settings.seed,
         "plans_name": plans["plans_name"],
-        "configuration": configuration,
+        "configuration": configurations[settings.configuration],
     }
+    centers = {
+        name: configuration
+        for name, configuration in configurations.items()
+        if is_of_center(name, configuration)
+    }
+    if centers and settings.configuration == REFERENCE:
+        fingerprint["centers"] = centers
     if settings.pretrained_weights is not None:
         fingerprint["pretrained_weights_sha256"] = weights_hash(settings.pretrained_weights)
     return fingerprint

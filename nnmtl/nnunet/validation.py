@@ -9,8 +9,9 @@ import torch
 
 from nnmtl.cohort.targets import read_targets
 from nnmtl.nnunet.cohort_files import TARGETS
+from nnmtl.nnunet.grids import Grid, Nearest
 from nnmtl.nnunet.predict_folder import predict_cases
-from nnmtl.nnunet.predictor import nnMTLPredictor
+from nnmtl.nnunet.predictor import PreprocessedCase, nnMTLPredictor
 
 if TYPE_CHECKING:
     from nnmtl.nnunet.trainer import nnMTLTrainer
@@ -33,15 +34,20 @@ def validate_fold(trainer: "nnMTLTrainer") -> None:
         type(trainer).__name__,
         trainer.inference_allowed_mirroring_axes,
     )
+    predictor.grids = trainer.grids
     _, validation = trainer.get_tr_and_val_datasets()
     table = read_targets(
         Path(trainer.preprocessed_dataset_folder_base) / TARGETS, trainer.declaration
     )
     row_of = {case_id: row for row, case_id in enumerate(table.case_ids)}
+
+    def grid_of(case: str) -> Grid:
+        return trainer.grids.of_center(table.centers[row_of[case]])
+
     clinical = np.array(list(table.covariates.values()))
     predict_cases(
         predictor,
-        [(case, _reader(validation, case)) for case in sorted(validation.identifiers)],
+        [(case, _reader(validation, case, grid_of)) for case in sorted(validation.identifiers)],
         Path(trainer.output_folder) / "validation",
         model=Path(trainer.output_folder_base),
         folds=[trainer.fold],
@@ -51,9 +57,12 @@ def validate_fold(trainer: "nnMTLTrainer") -> None:
     trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
 
 
-def _reader(dataset: Any, case_id: str) -> Callable[[], tuple[torch.Tensor, dict[str, Any]]]:
-    def read() -> tuple[torch.Tensor, dict[str, Any]]:
+def _reader(
+    dataset: Any, case_id: str, grid_of: Callable[[str], Grid]
+) -> Callable[[], PreprocessedCase]:
+    def read() -> PreprocessedCase:
         data, _, _, properties = dataset.load_case(case_id)
-        return torch.from_numpy(np.asarray(data[:])), properties
+        nearest = Nearest(grid_of(case_id), is_near=True)
+        return PreprocessedCase(torch.from_numpy(np.asarray(data[:])), properties, nearest)
 
     return read

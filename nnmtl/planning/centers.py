@@ -33,6 +33,7 @@ def plan_centers(
     *,
     roi_need: RoiNeed | None,
     band: float = BAND,
+    roi_size: Sequence[int] | None = None,
 ) -> CohortPlan:
     """Plans every center; neither the order of centers nor that of cases matters.
 
@@ -41,12 +42,13 @@ def plan_centers(
         topology: of the shared grid.
         roi_need: None where no tumor was measured.
         band: how many times finer or coarser than the shared grid; 1 puts all on one grid.
+        roi_size: of the shared region of interest where it is planned already.
 
     Raises:
         NnmtlError: if the names of two centers give one slug.
     """
     refuse_equal_slugs(center.name for center in centers)
-    roi = None if roi_need is None else _reference_roi(topology, roi_need)
+    roi = None if roi_need is None else _reference_roi(topology, roi_need, roi_size)
     return CohortPlan(
         topology=topology,
         roi=roi,
@@ -59,7 +61,7 @@ def plan_centers(
     )
 
 
-def _reference_roi(topology: Topology, need: RoiNeed) -> Window:
+def _reference_roi(topology: Topology, need: RoiNeed, planned: Sequence[int] | None) -> Window:
     wanted = roi_size_voxels(
         need.extent_mm,
         spacing_mm=topology.spacing_mm,
@@ -67,7 +69,11 @@ def _reference_roi(topology: Topology, need: RoiNeed) -> Window:
         divisor=topology.divisor,
         largest=[10**4] * len(topology.divisor),
     )
-    return _within_memory(wanted, topology.spacing_mm, topology.divisor, need.max_voxels)
+    roi = _within_memory(wanted, topology.spacing_mm, topology.divisor, need.max_voxels)
+    if planned is None:
+        return roi
+    size = tuple(planned)
+    return replace(roi, size=size, size_mm=size_mm(size, topology.spacing_mm))
 
 
 def _plan_center(

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Literal
 
 from nnmtl.cohort.group_geometry import Axes, GroupGeometry
 
@@ -10,6 +12,12 @@ from nnmtl.cohort.group_geometry import Axes, GroupGeometry
 BAND = 1.4
 SAME_GRID = 0.01  # relative: scanners write one grid as 0.7031 and as 0.703125 mm
 ANISOTROPY = 3  # nnU-Net's ANISO_THRESHOLD
+
+SpacingPolicy = Literal["pooled", "strict", "per_center", "native"]
+# How many times finer or coarser than the shared grid a center may be. `pooled` has no shared grid
+# of centers: it is nnU-Net's own plan, one grid from the median over all cases.
+BANDS = MappingProxyType({"strict": 1.0, "per_center": BAND, "native": math.inf})
+POLICIES = ("pooled", *BANDS)
 
 
 def spacing_alone(group: GroupGeometry) -> Axes:

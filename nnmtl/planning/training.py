@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from nnmtl.errors import NnmtlError
 from nnmtl.planning.architecture import refuse_other_keys
+from nnmtl.planning.spacing import POLICIES, SpacingPolicy
 
 TaskWeighting = Literal["fixed", "uncertainty", "dwa", "upgrad"]
 
@@ -15,6 +17,9 @@ class TrainingPlan:
 
     Attributes:
         preset: name of the preset that this was planned with.
+        spacing_policy: which voxels the centers have: "pooled" nnU-Net's one grid, "strict" one
+            grid that no large center dominates, "per_center" their own within a band around it,
+            "native" their own.
         roi_size: voxels per axis of the region of interest that the heads see.
         roi_batch_size: regions of interest per joint iteration.
         roi_sampling: which cases they are of: "uniform" draws all alike, "balanced" evens out
@@ -44,6 +49,7 @@ class TrainingPlan:
     """
 
     preset: str
+    spacing_policy: SpacingPolicy
     roi_size: tuple[int, ...]
     roi_batch_size: int
     roi_sampling: Literal["uniform", "balanced"]
@@ -77,4 +83,9 @@ def training_to_json(plan: TrainingPlan) -> dict[str, Any]:
 def parse_training(value: Mapping[str, Any]) -> TrainingPlan:
     """Reads `configurations[c]["nnmtl"]`; raises `NnmtlError` on an unknown or a missing key."""
     refuse_other_keys(value, TrainingPlan, where='plans: configurations[...]["nnmtl"]')
+    if value["spacing_policy"] not in POLICIES:
+        raise NnmtlError(
+            f"plans: expected a spacing_policy out of {', '.join(POLICIES)}, got "
+            f"{value['spacing_policy']!r}; correct it, or plan the experiment again."
+        )
     return TrainingPlan(**{**value, "roi_size": tuple(value["roi_size"])})

@@ -14,7 +14,8 @@ from nnmtl.cli.plan_experiment import main
 from nnmtl.cohort.geometry_table import geometry_fingerprint
 from nnmtl.cohort.group_geometry import CohortGeometry, GroupGeometry, cohort_geometry
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.explain import explain_table, plan_cohort
+from nnmtl.nnunet.cohort_plan import plan_cohort
+from nnmtl.nnunet.explain import explain_table
 from nnmtl.planning.preset import load_preset
 from nnmtl.planning.spacing import BAND
 

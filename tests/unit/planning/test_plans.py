@@ -43,6 +43,7 @@ ARCHITECTURE = ArchitecturePlan(
 )
 TRAINING = TrainingPlan(
     preset="spatial_mtl",
+    spacing_policy="pooled",
     roi_size=(16, 32, 32),
     roi_batch_size=8,
     roi_sampling="uniform",

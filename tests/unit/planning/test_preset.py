@@ -18,6 +18,7 @@ from nnmtl.planning.preset import (
     preset_names,
     single_task_presets,
 )
+from nnmtl.planning.spacing import POLICIES
 from nnmtl.planning.training import TrainingPlan
 
 DERIVED_ARCHITECTURE = {"spacing_mm", "tumor_labels", "covariates"}
@@ -87,7 +88,7 @@ SYSTEMS = {
     "spatial_mtl", "tiny_cpu", "hybrid_transformer", "foundation", "foundation_frozen",
     "bottleneck_head",
 }  # fmt: skip
-ABLATIONS = sorted(set(preset_names()) - SYSTEMS)
+ABLATIONS = sorted(set(preset_names()) - SYSTEMS - set(POLICIES))
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -110,6 +111,13 @@ def test_an_ablation_can_be_added_to_the_laptops_preset(name):
         key for key, value in load_preset(name).architecture.items() if full.get(key) != value
     }
     assert plans_name(added.name) == f"nnMTLPlans_tiny_cpu+{name}"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_spacing_policy_is_a_preset_that_changes_nothing_else(policy):
+    added, laptop = load_preset(f"tiny_cpu+{policy}"), load_preset("tiny_cpu")
+    assert added.training == laptop.training | {"spacing_policy": policy}
+    assert (added.unet, added.architecture) == (laptop.unet, laptop.architecture)
 
 
 def test_a_complete_preset_cannot_be_added_to_another():

@@ -14,6 +14,7 @@ STEPS = [step / 400 for step in range(401)]
 def plan(warmup=0.3, until=0.6):
     return TrainingPlan(
         preset="p",
+        spacing_policy="pooled",
         roi_size=(8, 8, 8),
         roi_batch_size=2,
         roi_sampling="uniform",
