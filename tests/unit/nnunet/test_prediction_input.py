@@ -123,7 +123,7 @@ def test_a_center_that_the_model_has_not_seen_is_refused(tmp_path):
     (tmp_path / "nnmtl_centers.json").write_text(json.dumps(["A", "B"]))
     check_center("A", tmp_path)
     check_center(None, tmp_path)
-    with pytest.raises(NnmtlError, match=r"--center C: .*trained on, A, B\. Leave it out"):
+    with pytest.raises(NnmtlError, match=r"--center C: .*planned for, A, B\. Leave it out"):
         check_center("C", tmp_path)
 
 
