@@ -1,5 +1,6 @@
 """What nnMTL relies on in nnU-Net 2.8: when an upgrade breaks one of these, its name says what."""
 
+import hashlib
 import inspect
 from importlib.metadata import version
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from batchgenerators.dataloading.data_loader import DataLoader
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
     DatasetFingerprintExtractor,
 )
@@ -20,9 +22,11 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnmtl.nnunet.planner import nnMTLPlanner
 from nnmtl.nnunet.predictor import nnMTLPredictor
@@ -55,6 +59,9 @@ CALLED = (  # by our training loop, as nnU-Net's own does
     "set_deep_supervision_enabled",
     "print_to_log_file",
     "_build_loss",
+    "_get_deep_supervision_scales",
+    "get_training_transforms",
+    "get_validation_transforms",
 )
 
 
@@ -171,6 +178,17 @@ def test_the_loader_takes_the_arguments_that_we_give():
     assert "transforms" in parameters(nnUNetDataLoader.__init__)
 
 
+def test_the_method_that_ours_rewrites_is_the_one_that_it_was_written_after():
+    """`nnmtl.nnunet.grid_loaders` rewrites it: compare before changing the digest."""
+    digest = hashlib.sha256(source(nnUNetTrainer.get_dataloaders).encode()).hexdigest()
+    assert digest == "5f59e2b907cfa2d1eb1e77ab2a5b8893161e7af8567fc5669c62a4810334899e"
+
+
+def test_a_grids_cases_are_a_dataset_of_their_own():
+    assert parameters(nnUNetDatasetBlosc2.__init__)[1:3] == ["folder", "identifiers"]
+    assert "p=self.sampling_probabilities" in source(DataLoader.get_indices)
+
+
 def test_no_worker_processes_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     assert get_allowed_n_proc_DA() == 0
@@ -204,6 +222,33 @@ def test_a_case_is_preprocessed_by_two_methods():
     assert parameters(DefaultPreprocessor.run_case) == [
         "self", "image_files", "seg_file", "plans_manager", "configuration_manager", "dataset_json",
     ]  # fmt: skip
+
+
+def test_a_case_that_has_been_read_is_preprocessed_as_one_that_is_read_first():
+    expected = [
+        "self", "data", "seg", "properties", "plans_manager", "configuration_manager",
+        "dataset_json",
+    ]  # fmt: skip
+    assert parameters(DefaultPreprocessor.run_case_npy) == expected
+    text = source(DefaultPreprocessor.run_case)
+    assert "rw = plans_manager.image_reader_writer_class()" in text
+    assert "self.run_case_npy(data, seg, data_properties, plans_manager" in text
+
+
+def test_the_planner_plans_from_the_fingerprint_that_ours_replaces_and_asks_for_the_reader():
+    text = source(ExperimentPlanner.plan_experiment)
+    assert "self.dataset_fingerprint['spacings']" in text
+    assert "self.dataset_fingerprint['shapes_after_crop']" in text
+    assert "self.determine_reader_writer()" in text
+    assert parameters(ExperimentPlanner.determine_reader_writer) == ["self"]
+
+
+def test_a_configuration_takes_what_it_lacks_from_the_one_that_it_inherits_from():
+    shared = {"architecture": {}, "spacing": [1, 1, 1], "nnmtl": {"roi_size": 1, "epochs": 2}}
+    own = {"inherits_from": "3d_fullres", "spacing": [2, 2, 2], "nnmtl": {"roi_size": 3}}
+    plans = PlansManager({"configurations": {"3d_fullres": shared, "3d_fullres_a": own}})
+    resolved = plans.get_configuration("3d_fullres_a").configuration
+    assert resolved == {**shared, **own}, "shallow, so ours adds the shared section's keys"
 
 
 def test_the_fingerprint_samples_as_many_voxels_as_it_is_told():
