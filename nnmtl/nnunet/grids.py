@@ -70,7 +70,7 @@ class Grids:
 
         Voxel sizes differ by factors, so the distance is that of their logarithms. Where every
         grid is over 1.4 times finer or coarser on some axis, no center is like the image: then it
-        is the shared grid. A model with a single grid knows no other images to compare with.
+        is the shared grid. A model trained on one grid, with centers of any voxels, cannot tell.
 
         Args:
             spacing_mm: voxel size of the image, in the plans' axis order.
@@ -82,7 +82,10 @@ class Grids:
             abs(math.log(mm / native)) <= math.log(BAND) + 1e-9
             for mm, native in zip(spacing_mm, found.native_mm, strict=True)
         )
-        return Nearest(found, is_near=True) if is_near else Nearest(self.reference, is_near=False)
+        if is_near:
+            return Nearest(found, is_near=True)
+        is_pooled = self.reference.training.spacing_policy == "pooled"
+        return Nearest(self.reference, is_near=is_pooled)
 
 
 def read_grids(

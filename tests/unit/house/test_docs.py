@@ -18,6 +18,7 @@ from nnmtl.planning.architecture import (
     architecture_to_json,
     parse_architecture,
 )
+from nnmtl.planning.center_configuration import OWN_KEYS, training_of_center
 from nnmtl.planning.training import TrainingPlan, parse_training, training_to_json
 
 ROOT = Path(__file__).parents[3]
@@ -83,9 +84,12 @@ def test_the_example_of_a_converter_writes_a_declaration_and_a_table(tmp_path):
 
 def test_the_examples_of_plans_are_accepted_as_they_stand():
     blocks = re.findall(r"```json\n(.*?)```", reference("plans.md"), flags=re.DOTALL)
-    architecture, training = map(json.loads, blocks)
+    architecture, training, center = map(json.loads, blocks)
     assert architecture_to_json(parse_architecture(architecture)) == architecture
     assert training_to_json(parse_training(training)) == training
+    assert set(center) == OWN_KEYS
+    own = training_of_center(training, center["nnmtl"])
+    assert list(own.roi_size) == center["nnmtl"]["roi_size"]
 
 
 @pytest.mark.parametrize("plan", [ArchitecturePlan, TrainingPlan])

@@ -91,6 +91,13 @@ def test_a_center_that_came_later_goes_before_the_plans():
     assert found.of_center("New").native_mm == (1.2, 1.2, 1.2)
 
 
+def test_a_model_of_one_grid_does_not_call_an_image_unusual_for_a_center_that_came_later():
+    later = center((1.2, 1.2, 1.2))
+    found = read_grids(plans("pooled"), "3d_fullres", further={"new": later})
+    assert found.nearest((1.2, 1.2, 1.2)).grid.name == "3d_fullres_new"
+    assert found.nearest((9.0, 9.0, 9.0)) == (found.reference, True)
+
+
 def test_an_unknown_key_of_a_center_is_refused():
     with pytest.raises(NnmtlError, match=r"got \['roi'\]; remove"):
         read_grids(plans(b=center(NATIVE["b"], roi=[8, 8, 8])), "3d_fullres")
