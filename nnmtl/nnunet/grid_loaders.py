@@ -14,9 +14,11 @@ from batchgenerators.dataloading.nondet_multi_threaded_augmenter import (
 )
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
+from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
+from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.center_mix import CenterMix, GridCases, cases_by_grid
 from nnmtl.nnunet.grids import Grid
 from nnmtl.nnunet.roi_loader import RoiLoader
@@ -26,8 +28,15 @@ if TYPE_CHECKING:
 
 
 def patch_loaders(trainer: "nnMTLTrainer") -> tuple[Any, Any]:
-    """Training and validation batches of patches, each batch on one grid."""
+    """Training and validation batches of patches, each batch on one grid.
+
+    Raises:
+        NnmtlError: if the arrays were made for other grids.
+    """
     train, validation = trainer.get_tr_and_val_datasets()
+    for dataset in (train, validation):
+        for part in _parts(trainer, dataset):
+            check_arrays(dataset, part, trainer.plans_manager.transpose_forward)
     allowed = get_allowed_n_proc_DA()
     loaders = (
         _augmenter(_mix(trainer, train, is_training=True), allowed, allowed // 2, 6, trainer),
@@ -59,6 +68,25 @@ def roi_loaders(
         for part in parts
     ]
     return CenterMix(loaders, [part.share for part in parts])
+
+
+def check_arrays(dataset: Any, part: GridCases, transpose_forward: Sequence[int]) -> None:
+    """Refuses arrays of another voxel size: a case's center may have changed since they were made.
+
+    Raises:
+        NnmtlError: naming the first such case.
+    """
+    for case_id in part.case_ids:
+        data, _, _, properties = dataset.load_case(case_id)
+        native = [properties["spacing"][axis] for axis in transpose_forward]
+        cropped = properties["shape_after_cropping_and_before_resampling"]
+        expected = [int(size) for size in compute_new_shape(cropped, native, part.grid.spacing_mm)]
+        if list(data.shape[1:]) != expected:
+            raise NnmtlError(
+                f"{dataset.source_folder}: expected the case {case_id!r} with {expected} voxels, "
+                f"as {part.grid.name} plans it, but it has {list(data.shape[1:])}; run "
+                "nnMTL_preprocess again."
+            )
 
 
 def _parts(trainer: "nnMTLTrainer", dataset: Any) -> list[GridCases]:

@@ -102,6 +102,10 @@ def case_of(output):
     return case, SimpleITK.ReadImage(str(output / f"{case.case_id}.nii.gz"))
 
 
+def content(tensor):
+    return tensor.contiguous().numpy().tobytes()
+
+
 def test_a_center_differs_from_the_shared_plan_in_its_grid_alone(planned):
     plans = json.loads((planned.root.parent / "as_planned.json").read_text())
     configurations = plans["configurations"]
@@ -171,7 +175,8 @@ def test_a_run_over_several_grids_goes_on_after_an_interruption_as_if_nothing_wa
         for each in (fold, reference)
     )
     assert found.keys() == expected.keys()
-    differing = [name for name in found if not torch.equal(found[name], expected[name])]
+    # Compared by bytes: the median of a binary biomarker is nan, which is not equal to itself.
+    differing = [name for name in found if content(found[name]) != content(expected[name])]
     assert differing == []
 
 
@@ -230,7 +235,7 @@ def test_a_sagittal_or_rotated_image_like_no_center_is_flagged_and_its_mask_lies
     rotation = np.array([[turn[0], -turn[1], 0], [turn[1], turn[0], 0], [0, 0, 1]])
     direction = rotation @ np.array(image.GetDirection()).reshape(3, 3)
     image.SetDirection(direction.ravel().tolist())
-    image.SetSpacing([mm * 1.9 for mm in image.GetSpacing()])
+    image.SetSpacing([mm * 0.45 for mm in image.GetSpacing()])
     SimpleITK.WriteImage(image, str(path))
     case, mask = case_of(trained_grids.predict(grid_model, tmp_path / "out", images=images))
     assert "UNUSUAL_SPACING" in case.flags
