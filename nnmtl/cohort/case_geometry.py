@@ -28,6 +28,7 @@ class CaseGeometry:
             None where not measured.
         shape_after_crop: voxels per axis without the empty margin that nnU-Net cuts off; None where
             not measured.
+        orientation: where the stored axes X, Y, Z point to, as `LPS`; None where not measured.
     """
 
     shape: tuple[int, int, int]
@@ -36,6 +37,7 @@ class CaseGeometry:
     tumor_volume_ml: float | None
     num_lesions: int | None = None
     shape_after_crop: tuple[int, int, int] | None = None
+    orientation: str | None = None
 
 
 def read_case_geometry(label_path: Path, tumor_labels: Sequence[int]) -> CaseGeometry:
@@ -53,6 +55,7 @@ def measure_tumor(
     spacing_mm: Sequence[float],
     *,
     shape_after_crop: Sequence[int] | None = None,
+    orientation: str | None = None,
 ) -> CaseGeometry:
     """Measures one tumor mask, (Z, Y, X)."""
     extent_mm, volume_ml, num_lesions = None, None, 0
@@ -74,6 +77,7 @@ def measure_tumor(
         tumor_volume_ml=volume_ml,
         num_lesions=num_lesions,
         shape_after_crop=None if shape_after_crop is None else whole_triple(shape_after_crop),
+        orientation=orientation,
     )
 
 

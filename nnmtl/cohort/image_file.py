@@ -54,6 +54,17 @@ def read_header(path: Path) -> ImageHeader:
     )
 
 
+def orientation_of(header: ImageHeader) -> str:
+    """Where the stored axes X, Y, Z point to, such as `LPS`: left, posterior, superior.
+
+    Of an oblique image the nearest.
+    """
+    code: str = SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(
+        header.direction
+    )
+    return code
+
+
 def read_array(path: Path) -> npt.NDArray[np.generic]:
     """The voxels, (Z, Y, X).
 

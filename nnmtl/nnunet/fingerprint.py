@@ -4,14 +4,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
     DatasetFingerprintExtractor,
 )
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+from tqdm import tqdm
 
-from nnmtl.cohort.case_geometry import CaseGeometry, check_geometries, measure_tumor
+from nnmtl.cohort.case_geometry import check_geometries
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.fingerprint import cohort_fingerprint
 from nnmtl.errors import NnmtlError
@@ -23,6 +23,7 @@ from nnmtl.nnunet.cohort_files import (
     write_json,
 )
 from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
+from nnmtl.nnunet.image_facts import CaseFacts, channel_names, read_case_facts
 from nnmtl.nnunet.orientation import REORIENTING, need_reorienting
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,14 @@ def extract_fingerprint(name: str, *, num_processes: int = 2) -> None:
         # nnU-Net lists its cases in this order, without their ids.
         cropped = read_json(preprocessed / "dataset_fingerprint.json")["shapes_after_crop"]
         shapes = dict(zip(dataset, cropped, strict=True))
-        geometries = read_geometries(raw, declaration, dataset, shapes, reader=reader)
-        fingerprint = cohort_fingerprint(table, geometries, declaration)
+        facts = read_facts(raw, declaration, dataset, shapes, reader=reader)
+        fingerprint = cohort_fingerprint(
+            table,
+            {case_id: of_case.geometry for case_id, of_case in facts.items()},
+            declaration,
+            intensities={case_id: of_case.intensity for case_id, of_case in facts.items()},
+            channels=channel_names(read_json(raw / "dataset.json")),
+        )
         is_reoriented = reader == REORIENTING
         write_json({**fingerprint, "reoriented": is_reoriented}, preprocessed / FINGERPRINT)
 
@@ -83,30 +90,34 @@ def _reader(raw: Path, dataset: dict[str, dict[str, Any]], *, num_centers: int) 
     return REORIENTING if need_reorienting(first) else None
 
 
-def read_geometries(
+def read_facts(
     raw: Path,
     declaration: Declaration,
     dataset: dict[str, dict[str, Any]],
     shapes_after_crop: dict[str, list[int]],
     *,
     reader: str | None = None,
-) -> dict[str, CaseGeometry]:
-    """Grid and tumor of every training case, in nnU-Net's axis order.
+) -> dict[str, CaseFacts]:
+    """Grid, tumor and intensities of every training case, in nnU-Net's axis order.
 
-    One label map is in memory at a time; about twenty numbers of each stay.
+    One case is in memory at a time; some dozen numbers of each stay.
     """
     first = next(iter(dataset.values()))["images"][0]
     dataset_json = read_json(raw / "dataset.json")
     if reader is not None:
         dataset_json["overwrite_image_reader_writer"] = reader
     reader_writer = determine_reader_writer_from_dataset_json(dataset_json, first)()
-    geometries = {}
-    for case_id, files in dataset.items():
-        label_map, properties = reader_writer.read_seg(files["label"])
-        geometries[case_id] = measure_tumor(
-            np.isin(label_map[0], declaration.tumor_labels),
-            properties["spacing"],
+    facts = {
+        case_id: read_case_facts(
+            files["images"],
+            reader_writer,
+            channels=channel_names(dataset_json),
+            label=files["label"],
+            tumor_labels=declaration.tumor_labels,
             shape_after_crop=shapes_after_crop[case_id],
         )
+        for case_id, files in tqdm(dataset.items(), desc="Measuring images", unit="case")
+    }
+    geometries = {case_id: of_case.geometry for case_id, of_case in facts.items()}
     check_geometries(geometries, where=str(raw))
-    return geometries
+    return facts

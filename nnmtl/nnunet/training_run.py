@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnmtl.cohort.center_facts import facts_to_share
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.cohort_files import CENTERS, FINGERPRINT, read_json, write_json
+from nnmtl.nnunet.cohort_files import (
+    CENTER_FACTS,
+    CENTERS,
+    FINGERPRINT,
+    read_json,
+    write_json,
+)
 from nnmtl.nnunet.folders import preprocessed_folder, results_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.safe_loading import check_plans
@@ -108,10 +115,15 @@ def train(
 
 
 def _write_centers(preprocessed: Path, model: Path) -> None:
-    """The names of the training cases' centers, by which nnMTL_predict knows --center."""
-    facts = preprocessed / FINGERPRINT
-    if facts.is_file():
-        write_json(sorted(read_json(facts)["centers"]), model / CENTERS)
+    """The training cases' centers: their names, by which nnMTL_predict knows --center, and facts.
+
+    Facts of the images only, by which nnMTL_plan_center tells how another center differs.
+    """
+    path = preprocessed / FINGERPRINT
+    if path.is_file():
+        fingerprint = read_json(path)
+        write_json(sorted(fingerprint["centers"]), model / CENTERS)
+        write_json(facts_to_share(fingerprint), model / CENTER_FACTS)
 
 
 def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -55,7 +55,7 @@ def plan_centers(
         roi_need=roi_need,
         band=band,
         centers=tuple(
-            _plan_center(center, topology, roi, roi_need, band)
+            plan_center(center, topology, roi=roi, roi_need=roi_need, band=band)
             for center in sorted(centers, key=lambda each: each.name)
         ),
     )
@@ -76,13 +76,23 @@ def _reference_roi(topology: Topology, need: RoiNeed, planned: Sequence[int] | N
     return replace(roi, size=size, size_mm=size_mm(size, topology.spacing_mm))
 
 
-def _plan_center(
+def plan_center(
     center: GroupGeometry,
     topology: Topology,
+    *,
     roi: Window | None,
     roi_need: RoiNeed | None,
-    band: float,
+    band: float = BAND,
 ) -> CenterPlan:
+    """Plans one center around a grid that stands.
+
+    Args:
+        center: one of the cohort's, or a new one.
+        topology: of the shared grid.
+        roi: of the shared grid; None where no tumor was measured.
+        roi_need: what it is to hold; None where no tumor was measured.
+        band: how many times finer or coarser than the shared grid; 1 puts all on one grid.
+    """
     alone = spacing_alone(center)
     spacing = clamped_spacing(alone, topology.spacing_mm, factor=band)
     is_known = center.num_cases >= MIN_CASES and center.name != UNKNOWN_CENTER

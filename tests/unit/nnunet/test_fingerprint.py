@@ -9,7 +9,7 @@ import SimpleITK
 
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.fingerprint import extract_fingerprint, read_geometries
+from nnmtl.nnunet.fingerprint import extract_fingerprint, read_facts
 
 DECLARATION = Declaration(tumor_labels=(1,))
 HEADER = {
@@ -56,7 +56,7 @@ def test_memory_does_not_grow_with_the_number_of_cases(tmp_path):
     for count in (2, 16):
         some = dict(list(dataset.items())[:count])
         tracemalloc.start()
-        read_geometries(tmp_path, DECLARATION, some, shapes)
+        read_facts(tmp_path, DECLARATION, some, shapes)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 40**3  # not one label map more
@@ -66,7 +66,7 @@ def test_one_slice_among_volumes_is_refused(tmp_path):
     sizes = [(8, 8, 8), (1, 8, 8)]
     dataset = raw_dataset(tmp_path, sizes)
     with pytest.raises(NnmtlError, match="expected all cases to be 2D or all to be 3D"):
-        read_geometries(tmp_path, DECLARATION, dataset, shapes_of(dataset, sizes))
+        read_facts(tmp_path, DECLARATION, dataset, shapes_of(dataset, sizes))
 
 
 def test_a_fingerprint_tells_per_center_what_nnunet_crops(tmp_path, monkeypatch):
