@@ -29,6 +29,12 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="nnU-Net's own precision: label maps identical to nnUNetv2_predict's",
     )
+    parser.add_argument(
+        "--features",
+        dest="with_features",
+        action="store_true",
+        help="also write what the heads saw of each case, to features/",
+    )
     add_device(parser)
     return parser
 
@@ -51,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         device=torch.device(arguments.device),
         center=arguments.center,
         exact=arguments.exact,
+        with_features=arguments.with_features,
     )
     print(arguments.output / "biomarkers.csv")
     return 0

@@ -121,7 +121,7 @@ def compare_predictions(settings: CompareSettings, jobs: Sequence[Job]) -> Compa
         NnmtlError: if predictions are missing or not of the split, or no case is common to all.
     """
     raw = read_raw_dataset(raw_folder(settings.dataset))
-    read = _reader(raw, settings.split)
+    read = part_reader(raw, settings.split)
     entries = []
     for named in settings.named:
         logger.info("Reading the predictions of %s", named.name)
@@ -176,10 +176,10 @@ def _check_baselines(settings: CompareSettings, presets: Sequence[str]) -> None:
                 )
 
 
-_Reader = Callable[[Path], Part]
+PartReader = Callable[[Path], Part]
 
 
-def _reader(raw: RawDataset, split: Split) -> _Reader:
+def part_reader(raw: RawDataset, split: Split) -> PartReader:
     """Reads folders of predictions; the truth is read once."""
     targets, posteriors = raw.targets(), read_posteriors(raw)
 
@@ -228,7 +228,7 @@ def _mask(folder: Path, raw: RawDataset, case: CasePrediction) -> Path:
     return folder / f"{case.case_id}{raw.file_ending}"
 
 
-def _runs(named: Named, dataset: str, jobs: Sequence[Job], read: _Reader) -> list[Run]:
+def _runs(named: Named, dataset: str, jobs: Sequence[Job], read: PartReader) -> list[Run]:
     if named.folders:
         return _runs_of_folders(named, read)
     if not named.is_baseline:
@@ -259,7 +259,7 @@ def _runs_of_jobs(mine: Sequence[Job], read: Callable[[Job], Part]) -> list[Run]
     ]
 
 
-def _runs_of_folders(named: Named, read: _Reader) -> list[Run]:
+def _runs_of_folders(named: Named, read: PartReader) -> list[Run]:
     """Folders without a case in common make one run, as folds do; others are runs of their own."""
     groups: list[list[Part]] = []
     for folder in named.folders:

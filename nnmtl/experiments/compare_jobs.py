@@ -15,6 +15,7 @@ from nnmtl.experiments.lock import alone
 from nnmtl.inference.predictions import JSON_NAME
 from nnmtl.nnunet.cohort_files import read_json, write_json
 from nnmtl.nnunet.folders import raw_folder, results_folder
+from nnmtl.nnunet.plan_center import plan_new_center
 from nnmtl.nnunet.predict_folder import predict_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.training_run import SETTINGS, RunSettings, train
@@ -37,6 +38,8 @@ class Job:
         seed: of the training.
         split: `Ts` predicts the test cases, `Tr` the fold's validation cases.
         device: cpu, cuda or mps.
+        center: of all test cases, for which the model is configured as for one that it has not
+            seen, and what its heads saw is kept; None predicts them as they are.
     """
 
     dataset: str
@@ -46,6 +49,7 @@ class Job:
     seed: int
     split: Split
     device: str
+    center: str | None = None
 
     @property
     def name(self) -> str:
@@ -57,6 +61,11 @@ class Job:
         """Where `nnmtl.nnunet.training_run` trains."""
         model = f"nnMTLTrainer__{plans_name(self.preset)}_seed{self.seed}__{CONFIGURATION}"
         return results_folder(self.dataset) / model / f"fold_{self.fold}"
+
+    @property
+    def model(self) -> Path:
+        """The model's folder."""
+        return self.fold_folder.parent
 
     @property
     def predictions(self) -> Path:
@@ -108,7 +117,7 @@ def run_jobs(jobs: Sequence[Job], *, after_epoch: Callable[[Path], None]) -> Non
         logger.info("%d of %d jobs are finished", len(jobs) - len(todo), len(jobs))
     started = time.monotonic()
     for number, job in enumerate(todo):
-        left = _time_left(time.monotonic() - started, done=number, todo=len(todo) - number)
+        left = time_left(time.monotonic() - started, done=number, todo=len(todo) - number)
         logger.info("Job %d of %d: %s%s", number + 1, len(todo), job.name, left)
         run_job(job, after_epoch=after_epoch)
 
@@ -168,12 +177,18 @@ def _train(job: Job, after_epoch: Callable[[Path], None]) -> None:
 def _predict(job: Job) -> None:
     import torch
 
+    images = raw_folder(job.dataset) / "imagesTs"
+    options: dict[str, Any] = {}
+    if job.center is not None:
+        plan_new_center(job.model, images, job.center)
+        options = {"center": job.center, "with_features": True}
     predict_folder(
-        raw_folder(job.dataset) / "imagesTs",
+        images,
         job.predictions,
-        job.fold_folder.parent,
+        job.model,
         folds=[job.fold],
         device=torch.device(job.device),
+        **options,
     )
     write_json(_checkpoint(job), job.output / job.name / MADE_BY)
 
@@ -185,7 +200,7 @@ def _checkpoint(job: Job) -> dict[str, Any]:
     return {"checkpoint": where.as_posix(), "written_ns": path.stat().st_mtime_ns}
 
 
-def _time_left(seconds: float, *, done: int, todo: int) -> str:
+def time_left(seconds: float, *, done: int, todo: int) -> str:
     """Jobs take about equally long; nothing is known before the first has ended."""
     if not done:
         return ""

@@ -18,7 +18,7 @@ from nnmtl.cohort.group_geometry import cohort_geometry
 from nnmtl.cohort.image_file import check_voxels
 from nnmtl.cohort.targets import TargetTable
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.cohort_files import CENTER_FACTS, read_json, write_json
+from nnmtl.nnunet.cohort_files import CENTER_FACTS, CENTERS_FOLDER, read_json, write_json
 from nnmtl.nnunet.image_facts import CaseFacts, channel_names, read_case_facts
 from nnmtl.nnunet.prediction_input import find_folds, find_images
 from nnmtl.nnunet.safe_loading import check_plans
@@ -31,7 +31,6 @@ from nnmtl.planning.rules import VIEW_MM
 from nnmtl.planning.topology import Topology
 from nnmtl.planning.view import size_mm
 
-CENTERS_FOLDER = "centers"  # in a model folder: configurations of centers that it has not seen
 _IMAGE_FACTS = (
     "num_cases", "spacing_mm", "shape", "field_of_view_mm", "shape_after_crop",
     "field_of_view_after_crop_mm", "orientations", "body_intensity",

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,7 @@ from nnmtl.losses.targets import from_head_scale
 from nnmtl.nnunet.center_files import read_center_files
 from nnmtl.nnunet.cohort_files import read_json
 from nnmtl.nnunet.extension import make_trainer_findable
+from nnmtl.nnunet.head_features import features_path, recorded_features
 from nnmtl.nnunet.journal import Journal
 from nnmtl.nnunet.prediction_input import CHECKPOINT, check_center, find_folds, find_images
 from nnmtl.nnunet.predictor import (
@@ -47,6 +49,7 @@ def predict_folder(
     device: torch.device,
     center: str | None = None,
     exact: bool = False,
+    with_features: bool = False,
 ) -> None:
     """Predicts every case in a folder of nnU-Net-style images.
 
@@ -62,6 +65,7 @@ def predict_folder(
             each case is predicted on the grid whose images have the most similar voxels.
         exact: nnU-Net's own precision, and the shared grid where no center is named, for identical
             label maps.
+        with_features: whether what the heads saw goes to `features/`.
 
     Raises:
         NnmtlError: if the model or the images are not what is expected, before anything is written.
@@ -88,6 +92,7 @@ def predict_folder(
         folds=folds,
         center_of=lambda _: center,
         asked_for={"center": center},
+        with_features=with_features,
     )
 
 
@@ -101,6 +106,7 @@ def predict_cases(
     center_of: Callable[[str], str | None],
     covariates_of: Callable[[str], NDArray[np.float64] | None] = lambda _: None,
     asked_for: Mapping[str, Any] = MappingProxyType({}),
+    with_features: bool = False,
 ) -> None:
     """Predicts cases that are read one by one, and writes the prediction files.
 
@@ -113,6 +119,7 @@ def predict_cases(
         center_of: case id → what is noted as its center.
         covariates_of: case id → clinical covariates.
         asked_for: options besides, with which a finished case must have been predicted to count.
+        with_features: whether what the heads saw is written, too.
     """
     declaration = parse_declaration(predictor.dataset_json)
     writer = predictor.plans_manager.image_reader_writer_class()
@@ -123,25 +130,35 @@ def predict_cases(
     finished = {
         case: noted[case]
         for case, _ in cases
-        if case in noted and (output / (case + ending)).is_file()
+        if case in noted
+        and (output / (case + ending)).is_file()
+        and (not with_features or features_path(output, case).is_file())
     }
     todo = [(case, read) for case, read in cases if case not in finished]
-    for case_id, read in tqdm(todo, desc="Predicting", unit="case"):
-        data, properties, nearest = read()
-        result = predictor.predict_case(
-            data,
-            properties,
-            grid=None if nearest is None else nearest.grid,
-            covariates=covariates_of(case_id),
-        )
-        _write_maps(result, predictor, declaration, writer, output, case_id + ending, properties)
-        is_near = nearest is None or nearest.is_near
-        answer = _answers(result, declaration, properties, is_near=is_near)
-        finished[case_id] = answer
-        journal.add(case_id, answer)
+    recording = recorded_features(predictor, output) if with_features else nullcontext(_forget)
+    with recording as record:
+        for case_id, read in tqdm(todo, desc="Predicting", unit="case"):
+            data, properties, nearest = read()
+            result = predictor.predict_case(
+                data,
+                properties,
+                grid=None if nearest is None else nearest.grid,
+                covariates=covariates_of(case_id),
+            )
+            record(case_id)
+            name = case_id + ending
+            _write_maps(result, predictor, declaration, writer, output, name, properties)
+            is_near = nearest is None or nearest.is_near
+            answer = _answers(result, declaration, properties, is_near=is_near)
+            finished[case_id] = answer
+            journal.add(case_id, answer)
     predictions = _prediction_set(finished, predictor, declaration, model.name, folds, center_of)
     write_predictions(predictions, output)
     journal.remove()
+
+
+def _forget(case_id: str) -> None:
+    """Stands for a recording of features where none is asked for."""
 
 
 def _made_by(predictor: nnMTLPredictor, model: Path, folds: Sequence[int | str]) -> dict[str, Any]:

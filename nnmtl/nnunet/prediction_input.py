@@ -7,7 +7,7 @@ from typing import Any
 from nnmtl.cohort.image_file import geometry_mismatch, read_header
 from nnmtl.cohort.raw_dataset import channel_files
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.cohort_files import CENTERS, read_json
+from nnmtl.nnunet.cohort_files import CENTERS, CENTERS_FOLDER, read_json
 
 CHECKPOINT = "checkpoint_final.pth"
 
@@ -82,7 +82,8 @@ def check_center(center: str | None, model: Path, *, later: Collection[str] = ()
     if center not in known:
         raise NnmtlError(
             f"--center {center}: expected one of the centers that the model was trained on or "
-            f"planned for, {', '.join(known)}. Leave it out for images of another center."
+            f"planned for, {', '.join(known)}. Leave it out for images of another center, or "
+            "configure the model for it with nnMTL_plan_center."
         )
 
 
