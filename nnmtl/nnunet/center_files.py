@@ -7,13 +7,12 @@ from typing import Any
 
 from nnmtl.cohort.strict_json import as_object
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.cohort_files import read_json
+from nnmtl.nnunet.cohort_files import CENTERS_FOLDER, read_json
 from nnmtl.nnunet.safe_loading import check_plans
 from nnmtl.planning.center_configuration import OWN_KEYS, training_of_center
 from nnmtl.planning.center_names import REFERENCE, center_slug
 from nnmtl.planning.rules import total_stride
 
-FOLDER = "centers"
 SCHEMA = 1
 _KEYS = ("schema", "center", "slug", "configuration")
 
@@ -27,7 +26,7 @@ def read_center_files(model: Path) -> dict[str, tuple[str, dict[str, Any]]]:
         NnmtlError: if a file is not what nnMTL_plan_center writes for this model.
     """
     found = {}
-    for path in sorted((model / FOLDER).glob("*.json")):
+    for path in sorted((model / CENTERS_FOLDER).glob("*.json")):
         shared = read_json(model / "plans.json")["configurations"].get(REFERENCE)
         if shared is None:
             raise NnmtlError(

@@ -96,7 +96,7 @@ def predict_folder(
     )
 
 
-def predict_cases(
+def predict_cases(  # noqa: PLR0913
     predictor: nnMTLPredictor,
     cases: Sequence[Case],
     output: Path,

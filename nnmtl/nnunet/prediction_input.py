@@ -7,7 +7,7 @@ from typing import Any
 from nnmtl.cohort.image_file import geometry_mismatch, read_header
 from nnmtl.cohort.raw_dataset import channel_files
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.cohort_files import CENTERS, CENTERS_FOLDER, read_json
+from nnmtl.nnunet.cohort_files import CENTERS, read_json
 
 CHECKPOINT = "checkpoint_final.pth"
 
