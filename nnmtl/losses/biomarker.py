@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nnmtl.losses.beta import bounded_parameters, log_likelihood
+
 
 def masked_binary_loss(
     logits: Tensor, target: Tensor, observed: Tensor, *, smoothing: float = 0.0
@@ -107,6 +109,32 @@ def masked_interval_loss(value: Tensor, lower: Tensor, upper: Tensor, observed: 
     below = functional.relu(_known(lower, observed) - value)
     above = functional.relu(value - _known(upper, observed))
     return _mean_over((below + above).square(), observed)
+
+
+def masked_beta_loss(
+    parameters: Tensor, lower: Tensor, upper: Tensor, observed: Tensor, *, marginal: Tensor
+) -> Tensor:
+    """Negative log-likelihood of a beta distribution, relative to one that knows no case.
+
+    Twice the difference, plus 1: the scale of the squared error of a standardized value. It may
+    fall below 0. An interval counts with the logarithm of its probability.
+
+    Args:
+        parameters: Logit of the mean and logarithm of the precision, (B, 2).
+        lower: Logit of the share, or of its interval's lower end, which may be -inf, (B,); anything
+            where not observed.
+        upper: (B,), which may be inf.
+        observed: bool (B,).
+        marginal: (2,) parameters of the distribution of all targets.
+
+    Returns:
+        Scalar; exactly 1 for the marginal distribution.
+    """
+    lower, upper = _known(lower, observed), _known(upper, observed)
+    parameters = bounded_parameters(_known(parameters, observed))
+    uninformed = bounded_parameters(marginal.detach().float()).expand_as(parameters)
+    gain = log_likelihood(parameters, lower, upper) - log_likelihood(uninformed, lower, upper)
+    return _mean_over(1 - 2 * gain, observed)
 
 
 def _known(entries: Tensor, observed: Tensor) -> Tensor:

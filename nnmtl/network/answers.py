@@ -7,7 +7,7 @@ from nnmtl.planning.architecture import HeadKind
 
 
 def head_answers(output: Tensor, kind: HeadKind) -> Tensor:
-    """Probabilities of a head's outputs; a continuous head's outputs as they are.
+    """Probabilities of a head's outputs; those of a continuous or a beta head as they are.
 
     An ordinal head answers "above class k?" for every k but the last. No class is likelier to be
     surpassed than the one below it, so a higher answer is lowered to its predecessor's.
@@ -17,7 +17,8 @@ def head_answers(output: Tensor, kind: HeadKind) -> Tensor:
         kind: the head's kind.
 
     Returns:
-        (B, 1) of a binary or continuous head, (B, K) for K classes, summing to 1.
+        (B, 1) of a binary or continuous head, (B, 2) of a beta head, (B, K) for K classes, summing
+        to 1.
     """
     if kind == "binary":
         return torch.sigmoid(output)

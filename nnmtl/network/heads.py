@@ -12,8 +12,10 @@ class BiomarkerHead(nn.Module):
     regions for this task: their softmax is even at the start.
 
     Buffers: `center` and `scale` standardize a continuous target, `threshold` is a binary one's
-    prevalence and `median` a continuous one's median, all in the training fold. `log_variance`
-    weighs the task's loss where weights are learned.
+    prevalence and `median` a continuous one's median, all in the training fold. A beta head's
+    `center` is the logit of the targets' mean and the logarithm of their precision, so that outputs
+    of 0 are the distribution of all targets. `log_variance` weighs the task's loss where weights
+    are learned.
     """
 
     center: Tensor
@@ -29,6 +31,7 @@ class BiomarkerHead(nn.Module):
         region_features: int,
         scalars: int,
         dropout: float,
+        is_beta: bool = False,
     ) -> None:
         super().__init__()
         self.region_logits = nn.Parameter(torch.zeros(num_regions))
@@ -42,8 +45,9 @@ class BiomarkerHead(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         # Learned from the training fold's targets, outside gradients.
-        self.register_buffer("center", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
+        shape = (num_outputs,) if is_beta else ()
+        self.register_buffer("center", torch.zeros(shape))
+        self.register_buffer("scale", torch.ones(shape))
         self.register_buffer("threshold", torch.full((), 0.5))
         self.register_buffer("median", torch.full((), torch.nan))
 

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
+from nnmtl.network.heads import BiomarkerHead
 from nnmtl.network.ridge import Folds, RidgeFit, fit_ridge
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.planning.architecture import HeadPlan
@@ -19,6 +23,7 @@ WEAK_PRIOR = 10.0  # of the scale: keeps it finite where the classes separate
 FEWEST_PATIENTS = 20  # below this a fit of some hundred statistics is noise
 FEWEST_PER_CLASS = 5
 FOLDS = 5
+BETA_BOUNDS = ((0, 2), (-3, 3), (-3, 6))  # slope, intercept, log precision over that of all targets
 
 Fit = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -35,8 +40,8 @@ def start_linear_heads(
     Args:
         tower: changed in place.
         measured: (N, F) `MultiTaskOutput.measured` of the cases, nan where missing.
-        values: head name → (N,) class number, or value on the head's standardized scale; nan where
-            not known.
+        values: head name → (N,) class number, or value on the head's standardized scale (of a beta
+            head its mean's); nan where not known.
         heads: the heads of the tower.
         patients: (N,) the patient of each row: the penalty is chosen across patients.
     """
@@ -55,6 +60,7 @@ def start_linear_heads(
             values[head.name][known],
             groups[known],
             head,
+            tower.head(head.name),
             pooled=pooled[varies],
         )
         if fitted is not None:
@@ -69,6 +75,7 @@ def _fit(
     values: NDArray[np.float64],
     groups: NDArray[np.str_],
     head: HeadPlan,
+    module: BiomarkerHead,
     *,
     pooled: NDArray[np.bool_],
 ) -> Fit | None:
@@ -79,6 +86,8 @@ def _fit(
     if head.kind == "continuous":
         ridge, trust = _fit_ridge(scalars, values[:, None], folds, pooled)
         return ridge.weight * trust, ridge.bias
+    if head.kind == "beta":
+        return _fit_beta(scalars, values, folds, module, pooled=pooled)
     num_classes = max(2, head.num_answers)
     classes = values.astype(int)
     present = [np.unique(classes[train]) for train, _ in folds]
@@ -92,6 +101,36 @@ def _fit(
     above = [np.eye(2)[(classes > step).astype(int)] for step in range(head.num_outputs)]
     steps = [_fit_classes(scalars, membership, folds, pooled) for membership in above]
     return np.vstack([weight for weight, _ in steps]), np.concatenate([bias for _, bias in steps])
+
+
+def _fit_beta(
+    scalars: NDArray[np.float32],
+    values: NDArray[np.float64],
+    folds: Folds,
+    module: BiomarkerHead,
+    *,
+    pooled: NDArray[np.bool_],
+) -> Fit:
+    """Ridge regression of the logit, then a beta regression on its scores of patients left out.
+
+    The latter (Ferrari and Cribari-Neto, J Appl Stat 2004;31:799) has one slope, one intercept and
+    one precision, which so is what the residuals of patients left out allow.
+    """
+    ridge, trust = _fit_ridge(scalars, values[:, None], folds, pooled)
+    left_out = ridge.left_out[:, 0]
+    center, scale = (buffer.double().cpu().numpy() for buffer in (module.center, module.scale))
+    shares = expit(values * scale[0] + center[0])
+
+    def mean_loss(parameters: NDArray[np.float64]) -> float:
+        slope, intercept, log_precision = parameters
+        mean = expit((left_out * slope + intercept) * scale[0] + center[0])
+        precision = np.exp(log_precision * scale[1] + center[1])
+        density = stats.beta.logpdf(shares, mean * precision, (1 - mean) * precision)
+        return -float(density.mean())
+
+    slope, intercept, log_precision = minimize(mean_loss, (1, 0, 0), bounds=BETA_BOUNDS).x
+    weight = np.stack([slope * ridge.weight[0] * trust, np.zeros(scalars.shape[1])])
+    return weight, np.array([slope * ridge.bias[0] + intercept, log_precision])
 
 
 def _fit_classes(

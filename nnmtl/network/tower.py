@@ -92,6 +92,7 @@ class BiomarkerTower(nn.Module):
                     region_features=num_channels if is_global else plan.width * len(plan.taps),
                     scalars=2 * num_statistics + num_pooled,
                     dropout=plan.dropout,
+                    is_beta=head.kind == "beta",
                 )
                 for head in plan.heads
             }

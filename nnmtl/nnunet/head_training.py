@@ -128,8 +128,11 @@ class HeadTraining:
         return {name: self.plan.loss_weights[name] * factor for name, factor in factors.items()}
 
     def _weighted(self, loss: Tensor, name: str, targets: Mapping[str, BatchTarget]) -> Tensor:
-        # Of a batch that tells nothing the uncertainty's own term would still be learned from.
-        if self.plan.task_weighting != "uncertainty" or not targets[name].observed.any():
+        # Of a batch that tells nothing the uncertainty's own term would still be learned from; a
+        # likelihood with a precision of its own needs no second one.
+        has_precision = any(head.name == name and head.kind == "beta" for head in self.heads)
+        is_learned = self.plan.task_weighting == "uncertainty" and not has_precision
+        if not is_learned or not targets[name].observed.any():
             return loss
         return learned_weight(loss, self.tower.head(name).log_variance)
 
@@ -195,7 +198,8 @@ class HeadTraining:
             return np.where(target.possible.sum(1) == 1, target.possible.argmax(1), np.nan)
         middle = to_head_scale((target.lower + target.upper) / 2, head)
         module = self.tower.head(head.name)
-        return (middle - float(module.center)) / float(module.scale)
+        # Of a beta head's two numbers the first is the mean's.
+        return (middle - float(module.center.ravel()[0])) / float(module.scale.ravel()[0])
 
     def _spacing_mm(self, keys: Sequence[str]) -> tuple[float, ...]:
         """Of a batch, whose cases share a grid."""

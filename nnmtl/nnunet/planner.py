@@ -195,7 +195,10 @@ def add_multitask(
             strides, spacing_mm=spacing, roi_size=roi_size, thinnest_mm=_thinnest_mm(regions)
         ),
         covariates=declaration.covariates,
-        heads=tuple(_head(biomarker) for biomarker in biomarkers),
+        heads=tuple(
+            _head(biomarker, continuous_likelihood=preset.architecture["continuous_likelihood"])
+            for biomarker in biomarkers
+        ),
     )
     training = _training(preset, biomarkers, facts, roi_size, roi_reason)
     configuration["nnmtl"] = training_to_json(training)
@@ -211,7 +214,7 @@ def _preset_taps(preset: Preset, *, num_stages: int) -> tuple[int, ...]:
     return tuple(tap for tap in taps if tap < num_stages)
 
 
-_DERIVED = ("regions", "descriptors", "taps", "heads")
+_DERIVED = ("regions", "descriptors", "taps", "heads", "continuous_likelihood")
 
 
 def plan_experiment(name: str, *, preset_name: str) -> str:
@@ -342,7 +345,7 @@ def _training(
     )
 
 
-def _head(biomarker: Biomarker) -> HeadPlan:
+def _head(biomarker: Biomarker, *, continuous_likelihood: str) -> HeadPlan:
     if hasattr(nn.ModuleDict(), biomarker.name):
         raise NnmtlError(
             f"dataset.json: the biomarker {biomarker.name!r} has a name that torch keeps for "
@@ -353,10 +356,13 @@ def _head(biomarker: Biomarker) -> HeadPlan:
         if biomarker.ordered:
             return HeadPlan(name=biomarker.name, kind="ordinal", num_outputs=count - 1)
         return HeadPlan(name=biomarker.name, kind="categorical", num_outputs=count)
-    # A percentage is bounded and skewed: its logit is neither.
+    # A percentage is bounded and skewed: its logit is neither. Other ranges only say what is
+    # plausible, and no distribution ends there.
     limits = None
     if isinstance(biomarker, ContinuousBiomarker) and biomarker.unit == "%":
         limits = biomarker.range
+        if continuous_likelihood == "beta":
+            return HeadPlan(name=biomarker.name, kind="beta", num_outputs=2, range=limits)
     return HeadPlan(name=biomarker.name, kind=biomarker.kind, num_outputs=1, range=limits)
 
 

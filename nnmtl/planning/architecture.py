@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from nnmtl.errors import NnmtlError
 
-HeadKind = Literal["binary", "categorical", "ordinal", "continuous"]
+HeadKind = Literal["binary", "categorical", "ordinal", "continuous", "beta"]
 Attention = Literal["multi_scale", "single_scale", "none"]
 RegionMasking = Literal["pool", "input"]
 Pooling = Literal["regions", "global"]
@@ -27,8 +27,10 @@ class HeadPlan:
 
     Attributes:
         name: the biomarker.
-        kind: its kind; an ordinal one is a categorical biomarker with ordered categories.
-        num_outputs: 1 (binary, continuous), the number of categories, or of steps between them.
+        kind: its kind; an ordinal one is a categorical biomarker with ordered categories, a beta
+            one a continuous biomarker that is answered by a distribution over its range.
+        num_outputs: 1 (binary, continuous), 2 (beta: mean and precision), the number of categories,
+            or of steps between them.
         range: lowest and highest value of a continuous biomarker on which the head works on the
             logit scale, so that no prediction leaves it; None for the plain scale.
     """
@@ -41,7 +43,7 @@ class HeadPlan:
     @property
     def num_answers(self) -> int:
         """How many numbers answer for a case: the value, the probability, or one per category."""
-        return self.num_outputs + (self.kind == "ordinal")
+        return 1 if self.kind == "beta" else self.num_outputs + (self.kind == "ordinal")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +129,12 @@ def _parse_region(value: Mapping[str, Any]) -> RegionPlan:
 def _parse_head(value: Mapping[str, Any]) -> HeadPlan:
     refuse_other_keys(value, HeadPlan, where='plans: arch_kwargs["multitask"]["heads"]')
     limits = value["range"]
+    if value["kind"] == "beta" and (limits is None or value["num_outputs"] != 2):
+        raise NnmtlError(
+            f"plans: the head {value['name']!r} of kind 'beta': expected 2 outputs and a range "
+            f"[lowest, highest], got {value['num_outputs']!r} and {limits!r}; correct the plans "
+            "file, or plan the experiment again."
+        )
     return HeadPlan(**{**value, "range": None if limits is None else tuple(limits)})
 
 

@@ -11,6 +11,7 @@ from nnmtl.losses.targets import batch_targets, biomarker_losses, from_head_scal
 from nnmtl.planning.architecture import HeadPlan
 
 PERCENT = HeadPlan(name="Ki67", kind="continuous", num_outputs=1, range=(0.0, 100.0))
+BETA = HeadPlan(name="Ki67", kind="beta", num_outputs=2, range=(0.0, 100.0))
 PLAIN = HeadPlan(name="age", kind="continuous", num_outputs=1)
 ER = HeadPlan(name="ER", kind="binary", num_outputs=1)
 HER2 = HeadPlan(name="HER2_3", kind="categorical", num_outputs=3)
@@ -120,3 +121,39 @@ def test_an_answer_inside_an_interval_costs_nothing():
     inside = float(to_head_scale(np.array([25.0]), PERCENT)[0])
     outputs = {"ER": torch.zeros(1, 1), "Ki67": torch.tensor([[inside]])}
     assert losses(outputs, cases=("c",))["Ki67"] == 0
+
+
+@given(st.floats(0, 100))
+def test_a_beta_heads_percentage_comes_back_whole_range_included(value):
+    there = to_head_scale(np.array([value]), BETA)
+    assert np.isfinite(there).all()
+    assert from_head_scale(there, BETA)[0] == pytest.approx(value, abs=1e-9)
+
+
+def test_shares_are_squeezed_as_published():
+    """Smithson and Verkuilen 2006: (s (n - 1) + 1/2) / n, here with n = 100."""
+    share = 1 / (1 + np.exp(-to_head_scale(np.array([0.0, 20.0, 100.0]), BETA)))
+    np.testing.assert_allclose(share, [0.005, 0.203, 0.995])
+
+
+def test_an_interval_to_the_end_of_the_range_is_open_for_a_beta_head_and_a_value_there_is_not():
+    names = ("a", "b", "c", "d")
+    ends = np.array([[0.0, 5.0], [80.0, 100.0], [0.0, 0.0], [NAN, NAN]])
+    target = ContinuousTarget(
+        lower=ends[:, 0], upper=ends[:, 1], observed=np.array([True, True, True, False])
+    )
+    table = TargetTable(
+        case_ids=names, patient_ids=names, centers=("A",) * 4, targets={"Ki67": target}
+    )
+    found = batch_targets(table, names, [BETA], device=CPU)["Ki67"]
+    assert found.lower.isneginf().tolist() == [True, False, False, False]
+    assert found.upper.isposinf().tolist() == [False, True, False, False]
+
+
+def test_a_beta_head_that_says_nothing_has_a_loss_of_one():
+    """Outputs of 0 are the distribution of all targets, whatever the cases' own."""
+    targets = batch_targets(TABLE, ["a", "b", "c"], [BETA], device=CPU)
+    scaling = {"Ki67": (torch.tensor([-1.1, 1.4]), torch.tensor([0.8, 1.0]))}
+    outputs = {"Ki67": torch.zeros(3, 2)}
+    found = biomarker_losses(outputs, targets, [BETA], scaling, smoothing=0.05)
+    assert found["Ki67"].item() == pytest.approx(1, abs=1e-5)

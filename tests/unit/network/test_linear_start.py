@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -148,3 +150,49 @@ def test_an_ordinal_head_is_fitted_step_by_step(make_tower, statistics, values):
         assert roc_auc_score(values["HER2_3"] > step, steps[:, step]) > 0.95
     classes = head_answers(steps, "ordinal").argmax(1).numpy()
     assert (classes == values["HER2_3"]).mean() > 0.8
+
+
+BETA = HeadPlan(name="Ki67", kind="beta", num_outputs=2, range=(0.0, 100.0))
+PRECISION = 12.0
+
+
+@pytest.fixture
+def beta_start(make_tower):
+    """A beta head started on 300 patients whose mean follows the first of two statistics."""
+    generator = np.random.default_rng(0)
+    statistics = torch.from_numpy(generator.normal(size=(300, 2))).float()
+    mean = expit(statistics[:, 0].double().numpy() - 1)
+    shares = generator.beta(mean * PRECISION, (1 - mean) * PRECISION).clip(0.005, 0.995)
+    tower = make_tower(intensity=False, taps=(), attention="none", heads=(BETA,))
+    head = tower.head("Ki67")
+    head.center.copy_(torch.tensor([-1.0, 1.2]))
+    head.scale.copy_(torch.tensor([1.3, 1.0]))
+    values = {"Ki67": (logit(shares) + 1.0) / 1.3}
+
+    def start(values):
+        patients = [f"p{number}" for number in range(300)]
+        start_linear_heads(tower, statistics, values, [BETA], patients)
+        parameters = predict(tower, "Ki67", statistics) * head.scale + head.center
+        return expit(parameters[:, 0].double().numpy()), parameters[:, 1].exp()
+
+    return start, values, mean
+
+
+def test_a_beta_head_starts_with_the_mean_and_the_precision_of_patients_left_out(beta_start):
+    start, values, mean = beta_start
+    found, precision = start(values)
+    assert np.abs(found - mean).mean() < 0.03
+    assert precision.std() < 1e-4
+    assert precision[0].item() == pytest.approx(PRECISION, rel=0.25)
+
+
+def test_a_beta_head_that_learned_nothing_starts_as_the_distribution_of_all_targets(beta_start):
+    """In-sample residuals would claim more; those of patients left out do not."""
+    start, values, _ = beta_start
+    shuffled = np.random.default_rng(1).permutation(values["Ki67"])
+    found, precision = start({"Ki67": shuffled})
+    shares = expit(shuffled * 1.3 - 1.0)
+    first, second, _, _ = stats.beta.fit(shares, floc=0, fscale=1)
+    assert found.std() < 0.03
+    assert found.mean() == pytest.approx(first / (first + second), abs=0.02)
+    assert precision[0].item() == pytest.approx(first + second, rel=0.15)

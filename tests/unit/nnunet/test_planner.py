@@ -110,6 +110,15 @@ def test_every_kind_of_biomarker_gets_its_head():
     ]
 
 
+def test_a_percentage_may_get_a_beta_head_and_other_numbers_do_not():
+    changed = planned("beta_likelihood")
+    heads = changed["architecture"]["arch_kwargs"]["multitask"]["heads"]
+    assert [tuple(head.values()) for head in heads[2:]] == [
+        ("Ki67", "beta", 2, [0, 100]),
+        ("size", "continuous", 1, None),
+    ]
+
+
 def test_categories_without_an_order_get_an_output_each():
     biomarker = CategoricalBiomarker(name="histology", categories=("a", "b", "c"))
     declaration = Declaration(tumor_labels=(1,), biomarkers=(biomarker,))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from scipy.special import expit
 
 from nnmtl.cohort.targets import ClassTarget, ContinuousTarget, TargetTable
 from nnmtl.losses.targets import to_head_scale
@@ -14,6 +16,7 @@ HEADS = (
     HeadPlan(name="ER", kind="binary", num_outputs=1),
     HeadPlan(name="Ki67", kind="continuous", num_outputs=1, range=(0.0, 100.0)),
 )
+BETA = HeadPlan(name="Ki67", kind="beta", num_outputs=2, range=(0.0, 100.0))
 NAN = np.nan
 
 
@@ -95,3 +98,30 @@ def test_the_threshold_is_the_prevalence_among_the_cases_as_they_are_drawn(tower
     shares = np.array([0.4, 0.2, 0.2, 0.2])
     set_target_statistics(tower, cases, HEADS, shares=shares)
     assert float(tower.head("ER").threshold) == pytest.approx(0.5)
+
+
+@pytest.fixture
+def beta_tower(make_plan):
+    return BiomarkerTower(make_plan(heads=(BETA,)), stage_channels=[2], input_channels=1)
+
+
+def test_a_beta_head_starts_from_the_distribution_of_all_targets(beta_tower):
+    ki67 = [2.0, 5.0, 10.0, (10.0, 30.0), 30.0, 65.0]
+    set_target_statistics(beta_tower, table([None] * 7, [*ki67, None]), (BETA,))
+    head = beta_tower.head("Ki67")
+    logits = to_head_scale(np.array([2.0, 5.0, 10.0, 20.0, 30.0, 65.0]), BETA)
+    mean, precision = 1 / (1 + np.exp(-head.center[0].item())), np.exp(head.center[1].item())
+    same = stats.beta(mean * precision, (1 - mean) * precision)
+    assert same.mean() == pytest.approx(expit(logits).mean(), rel=1e-5)
+    assert same.var() == pytest.approx(expit(logits).var(), rel=1e-5)
+    assert head.scale.tolist() == pytest.approx([logits.std(), 1])
+    assert head.median == 15
+
+
+@pytest.mark.parametrize("ki67", [[20.0], [20.0, 20.0], [0.0, 100.0], [0.0], [100.0, 100.0]])
+def test_whatever_the_targets_a_beta_head_starts_from_numbers(beta_tower, ki67):
+    set_target_statistics(beta_tower, table([None] * len(ki67), ki67), (BETA,))
+    head = beta_tower.head("Ki67")
+    assert head.center.isfinite().all()
+    assert head.scale.isfinite().all()
+    assert (head.scale > 0).all()

@@ -23,7 +23,7 @@ from nnmtl.planning.training import TrainingPlan
 
 DERIVED_ARCHITECTURE = {"spacing_mm", "tumor_labels", "covariates"}
 DERIVED_TRAINING = {"preset", "roi_size", "loss_weights", "reasons"}
-PLANNING_ONLY = {"max_roi_voxels", "head_weight"}
+PLANNING_ONLY = {"max_roi_voxels", "head_weight", "continuous_likelihood"}
 
 
 def names(plan):
@@ -45,8 +45,11 @@ def test_a_preset_loads_and_names_itself(name):
 def test_a_preset_decides_all_that_the_dataset_does_not(name):
     preset = load_preset(name)
     architecture, training = set(preset.architecture), set(preset.training)
-    assert architecture | {"taps"} == (names(ArchitecturePlan) - DERIVED_ARCHITECTURE)
-    assert training == (names(TrainingPlan) - DERIVED_TRAINING) | PLANNING_ONLY
+    derived = names(ArchitecturePlan) - DERIVED_ARCHITECTURE
+    assert architecture - PLANNING_ONLY | {"taps"} == derived
+    assert training - PLANNING_ONLY == names(TrainingPlan) - DERIVED_TRAINING
+    assert (architecture | training) >= PLANNING_ONLY
+    assert preset.architecture["continuous_likelihood"] in ("normal", "beta")
 
 
 @pytest.mark.parametrize("name", preset_names())
