@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker
+from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker, ContinuousBiomarker
+from nnmtl.cohort.cell import format_number
 from nnmtl.errors import NnmtlError
 
 STATUS_OK = "ok"
@@ -23,11 +24,14 @@ class BiomarkerPrediction:
             probability per category in declared order; nan where there is no answer.
         fold_sd: standard deviation between folds (the largest over categories), None for one fold.
         folds: each fold's own answer.
+        at_least: of a continuous biomarker, the probability of reaching each declared cutoff, nan
+            where there is no answer; empty where the model gives no distribution.
     """
 
     answer: tuple[float, ...]
     fold_sd: float | None = None
     folds: tuple[tuple[float, ...], ...] = ()
+    at_least: tuple[float, ...] = ()
 
     @property
     def is_missing(self) -> bool:
@@ -86,6 +90,27 @@ def answer_columns(biomarker: Biomarker) -> list[str]:
     if isinstance(biomarker, CategoricalBiomarker):
         return [f"{biomarker.name}_{category}" for category in biomarker.categories]
     return [biomarker.name]
+
+
+def cutoff_columns(biomarker: Biomarker) -> list[str]:
+    """The columns of biomarkers.csv with the probability of reaching each cutoff: `Ki67>=20`."""
+    if not isinstance(biomarker, ContinuousBiomarker):
+        return []
+    return [f"{biomarker.name}>={format_number(cutoff)}" for cutoff in biomarker.cutoffs]
+
+
+def check_at_least(at_least: tuple[float, ...], biomarker: Biomarker, *, where: str) -> None:
+    """Refuses what is no probability, and a higher cutoff that is likelier to be reached.
+
+    Raises:
+        NnmtlError: that begins with `where`.
+    """
+    known = [number for number in at_least if not math.isnan(number)]
+    if not all(0 <= number <= 1 for number in known) or known != sorted(known, reverse=True):
+        raise NnmtlError(
+            f"{where}: expected probabilities of {', '.join(cutoff_columns(biomarker))} from 0 to "
+            f"1 that do not rise, got {list(at_least)!r}; derive them from one distribution."
+        )
 
 
 def check_answer(answer: tuple[float, ...], biomarker: Biomarker, *, where: str) -> None:

@@ -8,9 +8,11 @@ from typing import get_args
 from nnmtl.cohort.biomarker import (
     Biomarker,
     CategoricalBiomarker,
+    ContinuousBiomarker,
     biomarker_to_json,
     parse_biomarker,
 )
+from nnmtl.cohort.cell import format_number
 from nnmtl.cohort.strict_json import (
     as_integer,
     as_list,
@@ -28,6 +30,7 @@ from nnmtl.inference.case_prediction import (
     TrainedOn,
     answer_columns,
     check_answer,
+    check_at_least,
 )
 
 SCHEMA = 1
@@ -106,18 +109,33 @@ def _case_to_json(case: CasePrediction, biomarkers: tuple[Biomarker, ...]) -> di
         "flags": list(case.flags),
         "tumor_volume_ml": _number_or_null(case.tumor_volume_ml),
         "biomarkers": {
-            name: {
-                _ANSWER_KEY[biomarker.kind]: _answer_to_json(
-                    case.biomarkers[name].answer, biomarker
-                ),
-                "fold_sd": case.biomarkers[name].fold_sd,
-                "folds": [
-                    _answer_to_json(answer, biomarker) for answer in case.biomarkers[name].folds
-                ],
-            }
+            name: _prediction_to_json(case.biomarkers[name], biomarker)
             for name, biomarker in declared.items()
         },
     }
+
+
+def _prediction_to_json(prediction: BiomarkerPrediction, biomarker: Biomarker) -> dict[str, object]:
+    entry: dict[str, object] = {
+        _ANSWER_KEY[biomarker.kind]: _answer_to_json(prediction.answer, biomarker),
+        "fold_sd": prediction.fold_sd,
+        "folds": [_answer_to_json(answer, biomarker) for answer in prediction.folds],
+    }
+    cutoffs = _cutoff_names(biomarker)
+    if len(prediction.at_least) not in (0, len(cutoffs)):
+        raise NnmtlError(
+            f"predictions: {biomarker.name!r}: expected probabilities of {len(cutoffs)} cutoffs or "
+            f"of none, got {len(prediction.at_least)}."
+        )
+    if prediction.at_least:
+        numbers = [_number_or_null(number) for number in prediction.at_least]
+        entry["at_least"] = dict(zip(cutoffs, numbers, strict=True))
+    return entry
+
+
+def _cutoff_names(biomarker: Biomarker) -> list[str]:
+    cutoffs = biomarker.cutoffs if isinstance(biomarker, ContinuousBiomarker) else ()
+    return [format_number(cutoff) for cutoff in cutoffs]
 
 
 def _answer_to_json(answer: tuple[float, ...], biomarker: Biomarker) -> object:
@@ -191,14 +209,26 @@ def _parse_case(
 
 def _parse_prediction(content: object, biomarker: Biomarker, *, where: str) -> BiomarkerPrediction:
     key = _ANSWER_KEY[biomarker.kind]
-    entry = as_object(content, where=where, required=[key, "fold_sd", "folds"], optional=[])
+    optional = ["at_least"] if _cutoff_names(biomarker) else []
+    entry = as_object(content, where=where, required=[key, "fold_sd", "folds"], optional=optional)
     fold_sd = entry["fold_sd"]
     folds = as_list(entry["folds"], where=f"{where}: folds")
     return BiomarkerPrediction(
         answer=_parse_answer(entry[key], biomarker, where=where),
         fold_sd=None if fold_sd is None else as_number(fold_sd, where=f"{where}: fold_sd"),
         folds=tuple(_parse_answer(item, biomarker, where=f"{where}: folds") for item in folds),
+        at_least=_parse_at_least(entry["at_least"], biomarker, where=f"{where}: at_least")
+        if "at_least" in entry
+        else (),
     )
+
+
+def _parse_at_least(content: object, biomarker: Biomarker, *, where: str) -> tuple[float, ...]:
+    cutoffs = _cutoff_names(biomarker)
+    entry = as_object(content, where=where, required=cutoffs, optional=[])
+    at_least = tuple(_number_or_nan(entry[cutoff], where=where) for cutoff in cutoffs)
+    check_at_least(at_least, biomarker, where=where)
+    return at_least
 
 
 def _parse_answer(content: object, biomarker: Biomarker, *, where: str) -> tuple[float, ...]:

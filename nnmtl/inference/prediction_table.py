@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnmtl.cohort.biomarker import Biomarker
 from nnmtl.cohort.cell import format_number
-from nnmtl.cohort.csv_file import CsvRow, read_csv, write_csv
+from nnmtl.cohort.csv_file import CsvRow, read_lines, rows_of_lines, write_csv
 from nnmtl.inference.case_prediction import (
     BETWEEN_FLAGS,
     BiomarkerPrediction,
@@ -16,6 +16,8 @@ from nnmtl.inference.case_prediction import (
     PredictionSet,
     answer_columns,
     check_answer,
+    check_at_least,
+    cutoff_columns,
 )
 
 _CASE_COLUMNS = ("case_id", "center", "flags", "tumor_volume_ml")
@@ -34,10 +36,14 @@ def read_prediction_table(
     Raises:
         NnmtlError: naming file, row and column of a bad cell.
     """
+    lines = read_lines(path)
     columns = [*_CASE_COLUMNS]
     for biomarker in biomarkers:
         columns += [*answer_columns(biomarker), f"{biomarker.name}_fold_sd"]
-    return tuple(_parse_row(row, biomarkers) for row in read_csv(path, columns))
+        cutoffs = cutoff_columns(biomarker)
+        columns += cutoffs if any(name in cell for cell in lines[:1] for name in cutoffs) else []
+    rows = rows_of_lines(path, lines, columns, with_others=False)
+    return tuple(_parse_row(row, biomarkers) for row in rows)
 
 
 def _columns(predictions: PredictionSet) -> dict[str, list[str]]:
@@ -56,6 +62,12 @@ def _columns(predictions: PredictionSet) -> dict[str, list[str]]:
             format_number(math.nan if answer.fold_sd is None else answer.fold_sd)
             for answer in answers
         ]
+        if any(answer.at_least for answer in answers):
+            for position, column in enumerate(cutoff_columns(biomarker)):
+                columns[column] = [
+                    format_number(answer.at_least[position] if answer.at_least else math.nan)
+                    for answer in answers
+                ]
     return columns
 
 
@@ -76,7 +88,12 @@ def _parse_row_prediction(row: CsvRow, biomarker: Biomarker) -> BiomarkerPredict
     answer = tuple(_parse_cell(row, column) for column in columns)
     check_answer(answer, biomarker, where=f"{row.path}: row {row.number}, {columns[0]!r}")
     fold_sd = _parse_cell(row, f"{biomarker.name}_fold_sd")
-    return BiomarkerPrediction(answer=answer, fold_sd=None if math.isnan(fold_sd) else fold_sd)
+    cutoffs = [column for column in cutoff_columns(biomarker) if column in row.cells]
+    at_least = tuple(_parse_cell(row, column) for column in cutoffs)
+    check_at_least(at_least, biomarker, where=f"{row.path}: row {row.number}")
+    return BiomarkerPrediction(
+        answer=answer, fold_sd=None if math.isnan(fold_sd) else fold_sd, at_least=at_least
+    )
 
 
 def _parse_cell(row: CsvRow, column: str) -> float:

@@ -12,6 +12,8 @@ from torch import Tensor
 from nnmtl.cohort.targets import ClassTarget, Target
 from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.discrimination import auc
+from nnmtl.inference.beta import beta_median
+from nnmtl.losses.beta import bounded_parameters
 from nnmtl.losses.targets import from_head_scale
 from nnmtl.network.answers import head_answers
 from nnmtl.network.heads import BiomarkerHead
@@ -123,6 +125,8 @@ def _spread(outputs: list[Tensor], head: HeadPlan) -> float:
     Not between batches: there the answer to every case may drift while it is the same for all.
     """
     answers = [head_answers(output, head.kind) for output in outputs]
+    if head.kind == "beta":
+        answers = [each[:, :1] for each in answers]  # a precision that varies is no answer
     if all(len(each) == 1 for each in answers):
         return float(torch.cat(answers).std(0).max()) if len(answers) > 1 else 1.0
     squares = torch.cat([(each - each.mean(0)).square() for each in answers])
@@ -142,6 +146,10 @@ def _score(
         answers = head_answers(torch.from_numpy(output), head.kind).numpy()
         areas = [auc(answers[known, k], classes == k) for k in range(head.num_answers)]
         return {"auc": float(np.nanmean(areas)), "n": int(known.sum())}
-    value = output[:, 0].astype(np.float64) * float(module.scale) + float(module.center)
-    error = np.abs(from_head_scale(value, head) - (target.lower + target.upper) / 2)[known]
+    scaled = torch.from_numpy(output).double() * module.scale.cpu() + module.center.cpu()
+    if head.kind == "beta":
+        value = beta_median(bounded_parameters(scaled).numpy(), head)
+    else:
+        value = from_head_scale(scaled[:, 0].numpy(), head)
+    error = np.abs(value - (target.lower + target.upper) / 2)[known]
     return {"mae": float(error.mean()), "n": int(known.sum())}

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from nnmtl.cohort.biomarker import Biomarker
+from nnmtl.cohort.biomarker import Biomarker, ContinuousBiomarker
 from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.image_file import check_voxels
+from nnmtl.inference.beta import beta_at_least, beta_median
 from nnmtl.inference.case_prediction import STATUS_OK, BiomarkerPrediction, CasePrediction
 from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
@@ -244,13 +245,13 @@ def _prediction_set(
     biomarkers = tuple(each for each in declaration.biomarkers if each.name in answered)
     parameters = predictor.list_of_parameters
 
-    def learned(kind: str, buffer: str) -> dict[str, float]:
+    def learned(kinds: tuple[str, ...], buffer: str) -> dict[str, float]:
         means = {
             head.name: float(
                 np.mean([each[f"tower.heads.{head.name}.{buffer}"] for each in parameters])
             )
             for head in heads
-            if head.kind == kind
+            if head.kind in kinds
         }
         # nan: no training case of the fold had this biomarker.
         return {name: mean for name, mean in means.items() if not np.isnan(mean)}
@@ -265,8 +266,8 @@ def _prediction_set(
         model=model_name,
         folds=tuple(fold for fold in folds if isinstance(fold, int)),
         biomarkers=biomarkers,
-        thresholds=learned("binary", "threshold"),
-        training_median=learned("continuous", "median"),
+        thresholds=learned(("binary",), "threshold"),
+        training_median=learned(("continuous", "beta"), "median"),
         cases=cases,
     )
 
@@ -294,14 +295,23 @@ def _case(
 
 
 def _biomarker(folds: list[dict[str, Any]], biomarker: Biomarker, head: Any) -> BiomarkerPrediction:
+    cutoffs: tuple[float, ...] = ()
+    if head.kind == "beta" and isinstance(biomarker, ContinuousBiomarker):
+        cutoffs = biomarker.cutoffs
     if not folds:
-        return BiomarkerPrediction(answer=(np.nan,) * head.num_answers)
+        nothing = (np.nan,) * head.num_answers
+        return BiomarkerPrediction(answer=nothing, at_least=(np.nan,) * len(cutoffs))
     values = np.array([fold[biomarker.name] for fold in folds], dtype=float)
+    # The folds' distributions are mixed: a cutoff is reached as often as on average over them.
+    at_least = beta_at_least(values, cutoffs, head).mean(0).tolist() if cutoffs else ()
     if head.kind == "continuous":
         values = from_head_scale(values, head)
+    elif head.kind == "beta":
+        values = beta_median(values, head)[:, None]
     spread = float(values.std(0, ddof=1).max()) if len(values) > 1 else None
     return BiomarkerPrediction(
         answer=tuple(values.mean(0).tolist()),
         fold_sd=spread,
         folds=tuple(tuple(each) for each in values.tolist()),
+        at_least=tuple(at_least),
     )

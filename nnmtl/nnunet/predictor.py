@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnmtl.inference.roi import roi_box, roi_center
+from nnmtl.losses.beta import bounded_parameters
 from nnmtl.network.answers import head_answers
 from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.nnunet.grids import Grid, Grids, Nearest, read_grids
@@ -36,8 +37,8 @@ class RawPrediction(NamedTuple):
 
     Attributes:
         label_map: in the image's own geometry.
-        outputs: per fold, biomarker → (num_outputs,) probabilities or the value on the head's
-            scale; empty without a tumor.
+        outputs: per fold, biomarker → (num_outputs,) probabilities, the value on the head's scale,
+            or a beta head's mean logit and log precision; empty without a tumor.
         is_truncated: whether the tumor reaches beyond the region of interest.
     """
 
@@ -215,8 +216,10 @@ class nnMTLPredictor(nnUNetPredictor):
         for head in self.multitask.plan.heads:
             values = output.biomarkers[head.name].float()
             module = self.multitask.tower.heads[head.name]
-            if head.kind == "continuous":
+            if head.kind in ("continuous", "beta"):
                 values = values * module.scale + module.center
+            if head.kind == "beta":
+                values = bounded_parameters(values)
             answers[head.name] = head_answers(values, head.kind).mean(0).double().cpu().numpy()
         return answers
 

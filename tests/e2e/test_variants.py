@@ -62,8 +62,9 @@ def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_
 
     def change(plans):
         configuration = plans["configurations"]["3d_fullres"]
-        changes = {key: value for key, value in added.architecture.items() if key != "heads"}
-        configuration["architecture"]["arch_kwargs"]["multitask"].update(changes)
+        multitask = configuration["architecture"]["arch_kwargs"]["multitask"]
+        changes = {k: v for k, v in added.architecture.items() if k in multitask and k != "heads"}
+        multitask.update(changes)
         weighting = added.training["task_weighting"]
         configuration["nnmtl"].update(task_weighting=weighting, linear_start=False)
 
@@ -76,6 +77,23 @@ def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_
     output = workspace.predict(fold.parent, tmp_path / "out", images=workspace.one_image())
     (case,) = read_predictions(output).cases
     assert (case.status == "ok") == (case.tumor_volume_ml > 0)
+
+
+def test_a_beta_head_is_trained_and_tells_how_likely_each_cutoff_is_reached(workspace, tmp_path):
+    plan = plan_experiment(workspace.name, preset_name="tiny_cpu+beta_likelihood")
+    workspace = replace(workspace, plans=plan)
+    workspace.shrink_plans()
+    workspace.change_plans(use_arrays_of_tiny_cpu)
+    fold = workspace.train()
+    assert all(math.isfinite(loss) for loss in losses(fold))
+    output = workspace.predict(fold.parent, tmp_path / "out", images=workspace.one_image())
+    predictions = read_predictions(output)
+    (case,) = predictions.cases
+    assert case.status == "ok", "else this tests too little"
+    at_least = case.biomarkers["Ki67"].at_least
+    assert len(at_least) == len(predictions.biomarkers[-1].cutoffs) > 1
+    assert 1 >= at_least[0] > at_least[-1] >= 0
+    assert 0 < predictions.training_median["Ki67"] < 100
 
 
 def test_a_pretrained_residual_encoder_can_be_frozen(workspace):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,23 @@ def distributions(draw: st.DrawFn) -> tuple[float, ...]:
     return (first, second - first, 1 - second)
 
 
-def predictions_of(answers: st.SearchStrategy[tuple[float, ...]]) -> st.SearchStrategy:
+@st.composite
+def at_least(draw: st.DrawFn) -> tuple[float, ...]:
+    """Of two cutoffs the higher is reached less often; none where the model says nothing of it."""
+    first, second = sorted(draw(st.tuples(st.floats(0, 1), st.floats(0, 1))))
+    return draw(st.sampled_from([(), (NAN, NAN), (second, first)]))
+
+
+def predictions_of(
+    answers: st.SearchStrategy[tuple[float, ...]],
+    at_least: st.SearchStrategy[tuple[float, ...]],
+) -> st.SearchStrategy:
     return st.builds(
         BiomarkerPrediction,
         answer=answers,
         fold_sd=st.none() | st.floats(0, 10),
         folds=st.lists(answers, max_size=3).map(tuple),
+        at_least=at_least,
     )
 
 
@@ -61,9 +73,9 @@ cases = st.builds(
     tumor_volume_ml=st.one_of(st.floats(0, 1e4), st.just(NAN)),
     biomarkers=st.fixed_dictionaries(
         {
-            "ER": predictions_of(st.tuples(probabilities)),
-            "HER2_3": predictions_of(distributions()),
-            "Ki67": predictions_of(st.tuples(values)),
+            "ER": predictions_of(st.tuples(probabilities), st.just(())),
+            "HER2_3": predictions_of(distributions(), st.just(())),
+            "Ki67": predictions_of(st.tuples(values), at_least()),
         }
     ),
 )
@@ -129,6 +141,44 @@ def test_files_read_back_as_written(
             # repr is equal for nan too.
             assert repr(row.biomarkers[name].answer) == repr(case.biomarkers[name].answer)
             assert row.biomarkers[name].fold_sd == case.biomarkers[name].fold_sd
+        # A table has the columns or has not: a case without says nan where others have them.
+        given = case.biomarkers["Ki67"].at_least
+        has_columns = any(each.biomarkers["Ki67"].at_least for each in expected)
+        assert repr(row.biomarkers["Ki67"].at_least) == repr(
+            given or (NAN, NAN) if has_columns else ()
+        )
+
+
+def with_at_least(*probabilities: float) -> PredictionSet:
+    """The example, whose case b says how likely Ki67 is at least 14 and 20."""
+    predictions = example()
+    case = predictions.cases[0]
+    ki67 = replace(case.biomarkers["Ki67"], at_least=probabilities)
+    case = replace(case, biomarkers={**case.biomarkers, "Ki67": ki67})
+    return replace(predictions, cases=(case, *predictions.cases[1:]))
+
+
+def test_the_probabilities_of_cutoffs_have_a_column_and_a_key_each(tmp_path: Path) -> None:
+    write_predictions(with_at_least(0.9, 0.6), tmp_path)
+    header, without, case = (tmp_path / "biomarkers.csv").read_text().splitlines()
+    assert header.endswith("Ki67,Ki67_fold_sd,Ki67>=14,Ki67>=20")
+    assert case.endswith(",0.9,0.6")
+    assert without.endswith("nan,nan")
+    content = json.loads((tmp_path / "biomarkers.json").read_text())
+    assert content["cases"]["b"]["biomarkers"]["Ki67"]["at_least"] == {"14": 0.9, "20": 0.6}
+    assert "at_least" not in content["cases"]["a"]["biomarkers"]["Ki67"]
+
+
+@pytest.mark.parametrize("wrong", [(0.6, 0.9), (1.2, 0.5), (0.5, -0.1)])
+def test_probabilities_that_rise_along_the_cutoffs_are_refused(wrong, tmp_path: Path) -> None:
+    with pytest.raises(NnmtlError, match=r"Ki67>=14, Ki67>=20 from 0 to 1 that do not rise"):
+        write_predictions(with_at_least(*wrong), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_probabilities_of_too_few_cutoffs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NnmtlError, match="of 2 cutoffs or of none, got 1"):
+        write_predictions(with_at_least(0.5), tmp_path)
 
 
 def test_the_table_has_one_row_per_case_in_order(tmp_path: Path) -> None:

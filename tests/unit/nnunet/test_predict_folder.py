@@ -105,6 +105,10 @@ KI67 = (
     ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100)),
     HeadPlan(name="Ki67", kind="continuous", num_outputs=1, range=(0, 100)),
 )
+BETA = (
+    ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20)),
+    HeadPlan(name="Ki67", kind="beta", num_outputs=2, range=(0, 100)),
+)
 HER2 = (
     CategoricalBiomarker(name="HER2_3", categories=("zero", "low", "positive")),
     HeadPlan(name="HER2_3", kind="categorical", num_outputs=3),
@@ -131,6 +135,27 @@ def test_the_spread_of_a_categorical_answer_is_its_largest():
 
 def test_one_fold_has_no_spread():
     assert _biomarker([{"ER": [0.6]}], *BINARY).fold_sd is None
+
+
+def test_the_folds_distributions_are_mixed():
+    """The value is the mean of the medians; a cutoff is reached as often as on average."""
+    first, second = [-1.5, 2.0], [0.5, 3.0]
+    found = _biomarker([{"Ki67": first}, {"Ki67": second}], *BETA)
+    alone = [_biomarker([{"Ki67": each}], *BETA) for each in (first, second)]
+    values = [each.answer[0] for each in alone]
+    assert found.folds == tuple((value,) for value in values)
+    assert found.answer == pytest.approx((np.mean(values),))
+    assert found.at_least == pytest.approx(np.mean([each.at_least for each in alone], axis=0))
+    assert 1 > found.at_least[0] > found.at_least[1] > 0
+
+
+def test_a_head_without_a_distribution_says_nothing_of_cutoffs():
+    head = KI67[1]
+    assert _biomarker([{"Ki67": [0.1]}], BETA[0], head).at_least == ()
+
+
+def test_without_a_tumor_no_cutoff_has_a_probability():
+    assert np.isnan(_biomarker([], *BETA).at_least).tolist() == [True, True]
 
 
 @pytest.mark.parametrize(("biomarker", "head"), [BINARY, KI67, HER2])
