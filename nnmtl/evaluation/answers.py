@@ -20,6 +20,8 @@ class Answers:
             values; rows of nan where there is no answer.
         thresholds: per binary biomarker, from which probability on a case is called positive.
         training_median: per continuous biomarker, of the training cases.
+        at_least: per continuous biomarker whose model tells it, (N, C) probabilities of reaching
+            each of its cutoffs; rows of nan where there is no answer.
     """
 
     case_ids: tuple[str, ...]
@@ -29,3 +31,4 @@ class Answers:
     scores: Mapping[str, FloatArray]
     thresholds: Mapping[str, float] = field(default_factory=dict)
     training_median: Mapping[str, float] = field(default_factory=dict)
+    at_least: Mapping[str, FloatArray] = field(default_factory=dict)

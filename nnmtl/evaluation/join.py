@@ -1,7 +1,7 @@
 """Lays answers and targets side by side, case by case."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -68,6 +68,8 @@ class JoinedNumber:
         upper: (N,) the same of the upper end.
         training_median: nan if the model gives none.
         bayes: (N,) a phantom's exact posterior median; nan where there is none.
+        at_least: per cutoff that the model tells it of, (N,) probabilities of reaching it; nan
+            where there is no answer.
     """
 
     biomarker: ContinuousBiomarker
@@ -76,6 +78,7 @@ class JoinedNumber:
     upper: FloatArray
     training_median: float
     bayes: FloatArray
+    at_least: Mapping[float, FloatArray] = field(default_factory=dict)
 
     @property
     def has_truth(self) -> BoolArray:
@@ -95,12 +98,18 @@ class JoinedNumber:
             lower=self.lower[rows],
             upper=self.upper[rows],
             bayes=self.bayes[rows],
+            at_least={cutoff: values[rows] for cutoff, values in self.at_least.items()},
         )
 
     def filled(self) -> "JoinedNumber":
-        """With the training median where there is no answer."""
+        """With the training median, and even odds of a cutoff, where there is no answer."""
         return replace(
-            self, scores=np.where(self.has_answer[:, None], self.scores, self.training_median)
+            self,
+            scores=np.where(self.has_answer[:, None], self.scores, self.training_median),
+            at_least={
+                cutoff: np.where(np.isnan(values), 0.5, values)
+                for cutoff, values in self.at_least.items()
+            },
         )
 
 
@@ -213,6 +222,7 @@ def _join_biomarker(
             upper=_take(target.upper, rows, missing=np.nan),
             training_median=answers.training_median.get(biomarker.name, np.nan),
             bayes=exact,
+            at_least=_at_least(biomarker, answers, order),
         )
     assert isinstance(target, ClassTarget)  # the table was read with this declaration
     return JoinedClass(
@@ -222,6 +232,18 @@ def _join_biomarker(
         threshold=answers.thresholds.get(biomarker.name, np.nan),
         bayes=exact,
     )
+
+
+def _at_least(
+    biomarker: ContinuousBiomarker, answers: Answers, order: list[int]
+) -> dict[float, FloatArray]:
+    """Of the dataset's cutoffs those that the model tells probabilities of."""
+    told = answers.at_least.get(biomarker.name)
+    (answered,) = (entry for entry in answers.biomarkers if entry.name == biomarker.name)
+    if told is None or not isinstance(answered, ContinuousBiomarker):
+        return {}
+    columns = dict(zip(answered.cutoffs, told[order].T, strict=True))
+    return {cutoff: columns[cutoff] for cutoff in biomarker.cutoffs if cutoff in columns}
 
 
 def _certain_classes(target: ClassTarget) -> IntArray:

@@ -84,7 +84,10 @@ def categorical_metrics(joined: JoinedClass, patient_ids: Sequence[str]) -> tupl
 
 
 def continuous_metrics(joined: JoinedNumber, patient_ids: Sequence[str]) -> tuple[Metric, ...]:
-    """Absolute error, skill against the training median, correlations, AUC at each cutoff."""
+    """Absolute error, skill against the training median, correlations, AUC at each cutoff.
+
+    Where the model tells the probability of reaching a cutoff, its AUC and Brier score.
+    """
     values, lower, upper = joined.scores[:, 0], joined.lower, joined.upper
     resamples = resample_patients(patient_ids)
     # Of an interval the distance is known, but no value to correlate with.
@@ -128,29 +131,33 @@ def continuous_metrics(joined: JoinedNumber, patient_ids: Sequence[str]) -> tupl
             for name, correlation in (("pearson", pearson), ("spearman", spearman))
         ),
         *(
-            _auc_at(cutoff, values, lower, upper, patient_ids)
+            metric
             for cutoff in joined.biomarker.cutoffs
+            for metric in _metrics_at(cutoff, joined, patient_ids)
         ),
     )
 
 
-def _auc_at(
-    cutoff: float,
-    values: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-    patient_ids: Sequence[str],
-) -> Metric:
-    """How well the value tells cases at or above a cutoff from those below."""
-    known = ((lower >= cutoff) | (upper < cutoff)) & ~np.isnan(values)
-    positive = lower[known] >= cutoff
+def _metrics_at(
+    cutoff: float, joined: JoinedNumber, patient_ids: Sequence[str]
+) -> tuple[Metric, ...]:
+    """How well cases at or above a cutoff are told from those below.
+
+    By the probability of reaching it, else by the value, which has no Brier score.
+    """
+    probability = joined.at_least.get(cutoff)
+    scores = joined.scores[:, 0] if probability is None else probability
+    known = ((joined.lower >= cutoff) | (joined.upper < cutoff)) & ~np.isnan(scores)
+    scores, positive = scores[known], joined.lower[known] >= cutoff
     patients = [patient for patient, is_known in zip(patient_ids, known, strict=True) if is_known]
-    return measure(
-        f"auc_at_{cutoff:g}",
-        partial(auc, values[known], positive),
-        resample_patients(patients, strata=positive.tolist()),
-        n_events=int(positive.sum()),
-    )
+    resamples = resample_patients(patients, strata=positive.tolist())
+    events = int(positive.sum())
+    discrimination = partial(auc, scores, positive)
+    metrics = [measure(f"auc_at_{cutoff:g}", discrimination, resamples, n_events=events)]
+    if probability is not None:
+        error = partial(brier, scores[:, None], np.where(positive, 0, 1))
+        metrics.append(measure(f"brier_at_{cutoff:g}", error, resamples, n_events=events))
+    return tuple(metrics)
 
 
 def segmentation_metrics(

@@ -71,6 +71,11 @@ def answers_of(predictions: PredictionSet) -> Answers:
         scores={entry.name: _scores(cases, entry) for entry in predictions.biomarkers},
         thresholds=predictions.thresholds,
         training_median=predictions.training_median,
+        at_least={
+            entry.name: found
+            for entry in predictions.biomarkers
+            if (found := _at_least(cases, entry)).size
+        },
     )
 
 
@@ -79,6 +84,15 @@ def _scores(cases: tuple[CasePrediction, ...], biomarker: Biomarker) -> FloatArr
     if biomarker.kind == "binary":
         return np.concatenate([1 - answers, answers], axis=1)
     return answers
+
+
+def _at_least(cases: tuple[CasePrediction, ...], biomarker: Biomarker) -> FloatArray:
+    """(N, C), nan where a case has no answer; (N, 0) where no case tells any."""
+    told = [case.biomarkers[biomarker.name].at_least for case in cases]
+    count = max(map(len, told))
+    return np.array([each or (np.nan,) * count for each in told], dtype=float).reshape(
+        len(told), count
+    )
 
 
 def _check_cases(raw: RawDataset, case_ids: list[str], split: Split) -> None:

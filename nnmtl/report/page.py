@@ -99,6 +99,7 @@ def _rows(task: TaskResult, joined: Joined) -> list[tuple[Metric, _Bar | None, b
         for metric in task.metrics
         # A class's AUC stands in its figure and the table would grow long.
         if not (metric.name.startswith("auc_") and metric.name not in _SUMMARY_AUCS)
+        or metric.name.startswith("auc_at_")
     ]
 
 
@@ -197,7 +198,9 @@ def _answer_text(entry: JoinedBiomarker, row: int) -> str:
         return "no answer"
     scores = entry.scores[row]
     if isinstance(entry, JoinedNumber):
-        return f"{number(scores[0], metric_name='mae')} {entry.biomarker.unit}"
+        told = [f"P(≥{cutoff:g}) {number(p[row])}" for cutoff, p in entry.at_least.items()]
+        value = f"{number(scores[0], metric_name='mae')} {entry.biomarker.unit}"
+        return "; ".join([value, *told])
     if isinstance(entry.biomarker, CategoricalBiomarker):
         best = int(scores.argmax())
         return f"{entry.biomarker.categories[best]} ({number(scores[best])})"

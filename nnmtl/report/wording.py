@@ -39,6 +39,9 @@ def metric_name(metric: Metric) -> str:
         return _NAMES[metric.name]
     if metric.name.startswith("auc_at_"):
         return f"AUC of being at least {metric.name.removeprefix('auc_at_')}"
+    if metric.name.startswith("brier_at_"):
+        cutoff = metric.name.removeprefix("brier_at_")
+        return f"Brier score of being at least {cutoff} (lower is better)"
     return f"AUC, {metric.name.removeprefix('auc_')} against the rest"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from nnmtl.cohort.biomarker import ContinuousBiomarker
 from nnmtl.evaluation.join import JoinedNumber
@@ -83,3 +83,36 @@ def test_the_auc_at_a_cutoff_leaves_out_intervals_that_straddle_it() -> None:
     expected = roc_auc_score([False, False, True, True], values[[0, 2, 3, 4]])
     assert (metric.value, metric.n, metric.n_events) == (expected, 4, 2)
     assert metric_name(metric) == "AUC of being at least 20"
+
+
+@pytest.fixture
+def told() -> JoinedNumber:
+    """Six cases at a cutoff that the model tells the probability of, and one that it does not."""
+    ki67 = np.array([5.0, 18.0, 22.0, 40.0, 20.0, 15.0])
+    return JoinedNumber(
+        biomarker=ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20)),
+        scores=np.array([10.0, 25.0, 15.0, 50.0, 30.0, np.nan])[:, None],
+        lower=ki67,
+        upper=np.where(ki67 == 18.0, 25.0, ki67),  # straddles the cutoff
+        training_median=20.0,
+        bayes=np.full(6, np.nan),
+        at_least={20.0: np.array([0.1, 0.5, 0.6, 0.9, 0.4, np.nan])},
+    )
+
+
+def test_the_probability_of_a_cutoff_is_judged_by_auc_and_brier_score(told: JoinedNumber) -> None:
+    answered = told.select(told.has_answer)
+    found = {metric.name: metric for metric in continuous_metrics(answered, list("abcde"))}
+    positive, probability = [False, True, True, True], [0.1, 0.6, 0.9, 0.4]
+    assert found["auc_at_20"].value == roc_auc_score(positive, probability)
+    metric = found["brier_at_20"]
+    assert metric.value == pytest.approx(brier_score_loss(positive, probability))
+    assert (metric.n, metric.n_events) == (4, 3)
+    assert "brier_at_14" not in found
+    assert metric_name(metric) == "Brier score of being at least 20 (lower is better)"
+
+
+def test_a_missing_answer_counts_as_even_odds_of_a_cutoff(told: JoinedNumber) -> None:
+    found = {metric.name: metric for metric in continuous_metrics(told.filled(), list("abcdef"))}
+    expected = brier_score_loss([False, True, True, True, False], [0.1, 0.6, 0.9, 0.4, 0.5])
+    assert found["brier_at_20"].value == pytest.approx(expected)

@@ -81,6 +81,31 @@ def test_a_missing_answer_counts_as_knowing_nothing_in_intention_to_diagnose(
     assert ki67["intention_to_diagnose"]["mae"]["value"] == pytest.approx(expected)
 
 
+def test_probabilities_of_cutoffs_are_judged_where_model_and_dataset_share_them(
+    written: Written,
+) -> None:
+    """The model tells 14 and 25 %; the dataset asks for 14, 20 and 30 %."""
+
+    def tell(content: dict) -> None:
+        content["biomarkers"][2]["cutoffs"] = [14, 25]
+        for case in content["cases"].values():
+            value = case["biomarkers"]["Ki67"]["value"]
+            odds = [None, None] if value is None else [min(1, value / 28), min(1, value / 60)]
+            case["biomarkers"]["Ki67"]["at_least"] = dict(zip(["14", "25"], odds, strict=True))
+
+    rewrite(written[1] / "biomarkers.json", tell)
+    ki67 = task(evaluate(written[1]), "Ki67")
+    told = {name for name in ki67["metrics"] if name.startswith("brier")}
+    assert told == {"brier_at_14"}
+    assert 0 < ki67["metrics"]["brier_at_14"]["value"] < 1
+    n = {name: ki67[part]["brier_at_14"]["n"] for name, part in
+         (("answered", "metrics"), ("all", "intention_to_diagnose"))}  # fmt: skip
+    assert n["all"] == n["answered"] + 1
+    page = run_command(written[1])["evaluation.html"]
+    assert "Brier score of being at least 14" in page
+    assert "P(≥14)" in page
+
+
 def test_a_missed_tumor_counts_with_the_worst_values(written: Written) -> None:
     content = evaluate(written[1])
     missed = content["cases"]["case_011"]["segmentation"]
