@@ -25,6 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--center", metavar="NAME", help="the images' center")
     parser.add_argument(
+        "--covariates",
+        metavar="TABLE",
+        type=Path,
+        help="CSV file of the model's clinical covariates: case_id and a column each",
+    )
+    parser.add_argument(
         "--exact",
         action="store_true",
         help="nnU-Net's own precision: label maps identical to nnUNetv2_predict's",
@@ -58,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         center=arguments.center,
         exact=arguments.exact,
         with_features=arguments.with_features,
+        covariates=arguments.covariates,
     )
     print(arguments.output / "biomarkers.csv")
     return 0

@@ -17,6 +17,7 @@ def case_flags(
     is_truncated: bool,
     is_phantom: bool,
     is_unlike_all: bool = False,
+    lacks_covariate: bool = False,
 ) -> list[str]:
     """Flags of a predicted tumor in the image's own geometry.
 
@@ -26,8 +27,11 @@ def case_flags(
         is_truncated: whether the tumor reaches beyond the region of interest.
         is_phantom: whether the model was trained on synthetic images.
         is_unlike_all: whether the voxels are unlike those of every center of the training.
+        lacks_covariate: whether a clinical covariate that the model knows is missing.
     """
     flags = ["PHANTOM_MODEL"] if is_phantom else []
+    if lacks_covariate:
+        flags.append("MISSING_COVARIATE")
     if is_unlike_all:
         flags.append("UNUSUAL_SPACING")
     if not mask.any():

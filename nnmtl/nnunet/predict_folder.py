@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from nnmtl.cohort.biomarker import Biomarker, ContinuousBiomarker
+from nnmtl.cohort.covariates import read_covariates
 from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.image_file import check_voxels
 from nnmtl.inference.beta import beta_at_least, beta_median
@@ -51,6 +52,7 @@ def predict_folder(
     center: str | None = None,
     exact: bool = False,
     with_features: bool = False,
+    covariates: Path | None = None,
 ) -> None:
     """Predicts every case in a folder of nnU-Net-style images.
 
@@ -67,16 +69,20 @@ def predict_folder(
         exact: nnU-Net's own precision, and the shared grid where no center is named, for identical
             label maps.
         with_features: whether what the heads saw goes to `features/`.
+        covariates: table of clinical covariates; what it does not have is told to the model as
+            missing.
 
     Raises:
-        NnmtlError: if the model or the images are not what is expected, before anything is written.
+        NnmtlError: if the model, the images or the table are not what is expected, before anything
+            is written.
     """
     folds = find_folds(model, folds)
     dataset_json = read_json(model / "dataset.json")
-    parse_declaration(dataset_json)
+    names = parse_declaration(dataset_json).covariates
     centers = read_center_files(model)
     check_center(center, model, later=[name for name, _ in centers.values()])
     files = find_images(images, dataset_json)
+    clinical = read_covariates(covariates, names, files) if covariates else {}
     check_model_folder(model, folds, CHECKPOINT)
     every_file = [Path(path) for paths in files.values() for path in paths]
     for path in tqdm(every_file, desc="Checking images", unit="file"):
@@ -94,6 +100,7 @@ def predict_folder(
         center_of=lambda _: center,
         asked_for={"center": center},
         with_features=with_features,
+        covariates_of=clinical.get,
     )
 
 
@@ -128,10 +135,12 @@ def predict_cases(  # noqa: PLR0913
     (output / "regions").mkdir(parents=True, exist_ok=True)
     journal = Journal(output, {**_made_by(predictor, model, folds), **asked_for})
     noted = journal.finished()
+    clinical = {case: _clinical(covariates_of(case), declaration) for case, _ in cases}
     finished = {
         case: noted[case]
         for case, _ in cases
         if case in noted
+        and noted[case].get("covariates") == clinical[case]
         and (output / (case + ending)).is_file()
         and (not with_features or features_path(output, case).is_file())
     }
@@ -150,7 +159,7 @@ def predict_cases(  # noqa: PLR0913
             name = case_id + ending
             _write_maps(result, predictor, declaration, writer, output, name, properties)
             is_near = nearest is None or nearest.is_near
-            answer = _answers(result, declaration, properties, is_near=is_near)
+            answer = _answers(result, clinical[case_id], declaration, properties, is_near=is_near)
             finished[case_id] = answer
             journal.add(case_id, answer)
     predictions = _prediction_set(finished, predictor, declaration, model.name, folds, center_of)
@@ -209,7 +218,12 @@ def _write_maps(
 
 
 def _answers(
-    result: RawPrediction, declaration: Declaration, properties: dict[str, Any], *, is_near: bool
+    result: RawPrediction,
+    clinical: list[float | None],
+    declaration: Declaration,
+    properties: dict[str, Any],
+    *,
+    is_near: bool,
 ) -> dict[str, Any]:
     """What of a case goes into the tables, as plain JSON values."""
     mask = np.isin(result.label_map, declaration.tumor_labels)
@@ -226,9 +240,20 @@ def _answers(
             is_truncated=result.is_truncated,
             is_phantom=declaration.synthetic is not None,
             is_unlike_all=not is_near,
+            lacks_covariate=None in clinical,
         ),
         "folds": folds,
+        "covariates": clinical,
     }
+
+
+def _clinical(
+    covariates: NDArray[np.float64] | None, declaration: Declaration
+) -> list[float | None]:
+    """As plain JSON values, None where missing."""
+    if covariates is None:
+        return [None] * len(declaration.covariates)
+    return [None if np.isnan(value) else float(value) for value in covariates]
 
 
 def _prediction_set(

@@ -68,3 +68,10 @@ def test_a_truncated_tumor_is_flagged():
 @pytest.mark.parametrize("mask", [mask_of(TUMOR), mask_of()])
 def test_a_model_of_phantoms_always_says_so_first(mask):
     assert flags(mask, is_phantom=True)[0] == "PHANTOM_MODEL"
+
+
+def test_a_missing_covariate_is_flagged():
+    found = case_flags(
+        mask_of(TUMOR), SPACING, is_truncated=False, is_phantom=False, lacks_covariate=True
+    )
+    assert found == ["MISSING_COVARIATE"]

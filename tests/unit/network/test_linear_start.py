@@ -196,3 +196,17 @@ def test_a_beta_head_that_learned_nothing_starts_as_the_distribution_of_all_targ
     assert found.std() < 0.03
     assert found.mean() == pytest.approx(first / (first + second), abs=0.02)
     assert precision[0].item() == pytest.approx(first + second, rel=0.15)
+
+
+def test_a_covariate_that_tells_the_target_is_used_and_a_missing_one_is_told_as_missing(
+    tower, statistics, plan
+):
+    """Of known ages the old are positive, of unknown ones all: a mean age would tell neither."""
+    statistics[::4, 1] = torch.nan
+    unknown = statistics[:, 1].isnan().numpy()
+    positive = unknown | (statistics[:, 1].numpy() > 10)
+    start_linear_heads(tower, statistics, {"ER": positive.astype(float)}, [plan.heads[0]], PATIENTS)
+    new = torch.tensor([[10.0, 5.0], [10.0, 10.0], [10.0, 15.0], [10.0, torch.nan]])
+    young, middle, old, missing = torch.sigmoid(predict(tower, "ER", new))[:, 0].tolist()
+    assert young < 0.2 < middle < 0.8 < old
+    assert missing > 0.85

@@ -100,6 +100,20 @@ def test_a_center_that_the_model_has_not_seen(images, model):
     assert "--center C: expected one of" in refused(images, model, center="C")
 
 
+def test_covariates_for_a_model_that_has_none(images, model):
+    table = model.parent / "table.csv"
+    table.write_text("case_id,age\ncase,50\n")
+    assert "leave out --covariates" in refused(images, model, covariates=table)
+
+
+def test_covariates_of_a_case_that_has_no_image(images, model):
+    section = {**DATASET_JSON["nnmtl"], "covariates": ["age"]}
+    (model / "dataset.json").write_text(json.dumps({**DATASET_JSON, "nnmtl": section}))
+    table = model.parent / "table.csv"
+    table.write_text("case_id,age\nanother,50\n")
+    assert "row 2, column 'case_id'" in refused(images, model, covariates=table)
+
+
 BINARY = (BinaryBiomarker(name="ER"), HeadPlan(name="ER", kind="binary", num_outputs=1))
 KI67 = (
     ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100)),
