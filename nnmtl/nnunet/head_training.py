@@ -172,7 +172,8 @@ class HeadTraining:
     def start_linear(self) -> None:
         """Fits the heads' linear part on the training cases, with the present segmentation.
 
-        Half of the views use the true mask, half the network's own.
+        Half of the views use the true mask, half the network's own. Where the plan has no linear
+        start, what feeds the heads is standardized all the same: an age is no number around 0.
         """
         count = START_VIEWS * sum(len(loader.indices) for loader in self.loader.loaders)
         measured: list[Tensor] = []
@@ -186,6 +187,9 @@ class HeadTraining:
                 output = self.predict(batch, masks, use_true.to(self.device))
             measured.append(output.measured)
             keys.extend(str(case) for case in batch["keys"])
+        if not self.plan.linear_start:
+            self.tower.standardize.fit(torch.cat(measured))
+            return
         rows = [self.row_of[case] for case in keys]
         values = {head.name: self._known_values(head)[rows] for head in self.heads}
         patients = [self.table.patient_ids[row] for row in rows]

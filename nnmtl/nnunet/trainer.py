@@ -185,7 +185,7 @@ class nnMTLTrainer(nnUNetTrainer):
         if not self.heads:
             return super().train_step(batch)
         joint = heads_are_on(self.progress, self.plan)
-        if joint and self.plan.linear_start and not self.linear_started:
+        if joint and not self.linear_started:
             self._start_linear()
         self.network.zero_grad(set_to_none=True)
         losses = {"segmentation": self._segmentation_step(batch)}
