@@ -41,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=_baseline,
         metavar="B",
         help="classical models in the first preset's folds and masks, such as region_logistic, "
-        "radiomics_svm, clinical_logistic, volume_logistic, region_logistic_true_masks",
+        "radiomics_svm, clinical_logistic, volume_logistic, region_logistic_true_masks, "
+        "region_logistic_shuffled",
     )
     parser.add_argument(
         "--predictions",

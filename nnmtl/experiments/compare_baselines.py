@@ -18,6 +18,7 @@ from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
 logger = logging.getLogger(__name__)
 
 TRUE_MASKS = "_true_masks"
+SHUFFLED = "_shuffled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,26 +29,30 @@ class Baseline:
         features: what the model sees.
         model: the kind of model.
         has_true_masks: whether held-out cases are measured in their true masks.
+        is_shuffled: whether the training targets are permuted: a control that cannot have learned.
     """
 
     features: FeatureKind
     model: ModelKind
     has_true_masks: bool
+    is_shuffled: bool = False
 
 
 def parse_baseline(name: str) -> Baseline:
     """Raises `NnmtlError` naming the features and models there are."""
-    features, _, model = name.removesuffix(TRUE_MASKS).partition("_")
+    unshuffled = name.removesuffix(SHUFFLED)
+    features, _, model = unshuffled.removesuffix(TRUE_MASKS).partition("_")
     if features not in get_args(FeatureKind) or model not in get_args(ModelKind):
         raise NnmtlError(
             f"--baselines {name}: expected FEATURES_MODEL with features "
             f"{', '.join(get_args(FeatureKind))} and model {', '.join(get_args(ModelKind))}, such "
-            f"as region_logistic or region_logistic{TRUE_MASKS}."
+            f"as region_logistic, region_logistic{TRUE_MASKS} or region_logistic{SHUFFLED}."
         )
     return Baseline(
         features=features,  # type: ignore[arg-type]
         model=model,  # type: ignore[arg-type]
-        has_true_masks=name.endswith(TRUE_MASKS),
+        has_true_masks=unshuffled.endswith(TRUE_MASKS),
+        is_shuffled=name.endswith(SHUFFLED),
     )
 
 
@@ -81,6 +86,7 @@ def run_baselines(name: str, jobs: Sequence[Job]) -> None:
             output=output,
             held_out=job.split,
             masks=None if baseline.has_true_masks else job.predictions,
+            shuffle_seed=job.seed if baseline.is_shuffled else None,
             workers=os.cpu_count() or 1,
         )
         run_baseline(settings)

@@ -42,7 +42,7 @@ EMPTY = "empty_segmentation"
 Case = tuple[str, Callable[[], PreprocessedCase]]
 
 
-def predict_folder(
+def predict_folder(  # noqa: PLR0913
     images: Path,
     output: Path,
     model: Path,

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from nnmtl.errors import NnmtlError
+from nnmtl.experiments import compare_baselines
 from nnmtl.experiments.compare import CompareSettings, Named, list_jobs
-from nnmtl.experiments.compare_baselines import Baseline, parse_baseline
+from nnmtl.experiments.compare_baselines import Baseline, parse_baseline, run_baselines
+from nnmtl.experiments.compare_jobs import Job
 
 
 def test_a_name_says_features_model_and_masks():
@@ -16,9 +18,26 @@ def test_a_name_says_features_model_and_masks():
     assert parse_baseline("volume_logistic_true_masks") == Baseline(
         features="volume", model="logistic", has_true_masks=True
     )
+    assert parse_baseline("region_logistic_shuffled") == Baseline(
+        features="region", model="logistic", has_true_masks=False, is_shuffled=True
+    )
+    assert parse_baseline("region_logistic_true_masks_shuffled") == Baseline(
+        features="region", model="logistic", has_true_masks=True, is_shuffled=True
+    )
 
 
-@pytest.mark.parametrize("name", ["region", "region_forest", "shape_svm", "region_svm_masks", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "region",
+        "region_forest",
+        "shape_svm",
+        "region_svm_masks",
+        "",
+        "_shuffled",
+        "region_svm_shuffled_true_masks",
+    ],
+)
 def test_another_name_is_refused_and_the_parts_are_named(name):
     with pytest.raises(NnmtlError, match=r"region, radiomics, clinical, volume .* logistic, svm"):
         parse_baseline(name)
@@ -43,3 +62,21 @@ def test_a_baseline_needs_a_preset_in_numbered_folds(named, folds):
     )
     with pytest.raises(NnmtlError, match=r"--baselines region_svm: expected a preset"):
         list_jobs(settings)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_shuffled_control_permutes_by_the_jobs_seed_and_the_plain_one_does_not(
+    monkeypatch, tmp_path, seed
+):
+    monkeypatch.setattr(compare_baselines, "raw_folder", lambda name: tmp_path / "raw" / name)
+    monkeypatch.setattr(compare_baselines, "preprocessed_folder", lambda name: tmp_path / name)
+    found = []
+    monkeypatch.setattr(compare_baselines, "run_baseline", found.append)
+    job = Job(
+        dataset="Dataset007_Test", output=tmp_path, preset="tiny_cpu", fold=0, seed=seed,
+        split="Ts", device="cpu",
+    )  # fmt: skip
+    for name in ("region_logistic_shuffled", "region_logistic"):
+        run_baselines(name, [job])
+    assert [settings.shuffle_seed for settings in found] == [seed, None]
+    assert found[0].name == "baseline_region_logistic_shuffled"
