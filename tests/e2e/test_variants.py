@@ -12,6 +12,7 @@ import torch
 
 from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import read_predictions
+from nnmtl.network import linear_start
 from nnmtl.nnunet.planner import plan_experiment
 from nnmtl.planning.preset import load_preset
 
@@ -79,13 +80,18 @@ def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_
     assert (case.status == "ok") == (case.tumor_volume_ml > 0)
 
 
-def test_a_beta_head_is_trained_and_tells_how_likely_each_cutoff_is_reached(workspace, tmp_path):
+def test_a_beta_head_is_trained_and_tells_how_likely_each_cutoff_is_reached(
+    workspace, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(linear_start, "FEWEST_PATIENTS", 10)  # of 21, not every one is drawn
     plan = plan_experiment(workspace.name, preset_name="tiny_cpu+beta_likelihood")
     workspace = replace(workspace, plans=plan)
     workspace.shrink_plans()
     workspace.change_plans(use_arrays_of_tiny_cpu)
     fold = workspace.train()
     assert all(math.isfinite(loss) for loss in losses(fold))
+    precision = weights(fold)["tower.heads.Ki67.linear.bias"][1]
+    assert abs(precision) > 0.05, "the linear start has set it; training alone is not that fast"
     output = workspace.predict(fold.parent, tmp_path / "out", images=workspace.one_image())
     predictions = read_predictions(output)
     (case,) = predictions.cases
