@@ -33,21 +33,24 @@ def start_linear_heads(
     measured: Tensor,
     values: Mapping[str, NDArray[np.float64]],
     heads: Sequence[HeadPlan],
+    *,
+    centers: Sequence[str],
     patients: Sequence[str],
 ) -> None:
-    """Fits the standardization and every head's linear part on training cases.
+    """Fits the standardization, the centers' alignment and every head's linear part.
 
     Args:
         tower: changed in place.
-        measured: (N, F) `MultiTaskOutput.measured` of the cases, nan where missing.
+        measured: (N, F) `MultiTaskOutput.measured` of training cases, nan where missing.
         values: head name → (N,) class number, or value on the head's standardized scale (of a beta
             head its mean's); nan where not known.
         heads: the heads of the tower.
+        centers: (N,) the center of each row.
         patients: (N,) the patient of each row: the penalty is chosen across patients.
     """
     if not measured.shape[1]:
         return
-    tower.standardize.fit(measured)
+    tower.fit_scale(measured, centers, patients)
     scalars = tower.scalars(measured).detach().cpu().numpy()
     groups = np.array(patients)
     varies = scalars.std(0) > 0  # most missing indicators do not, and would only cost time

@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nnmtl.network.alignment import CenterAlignment
 from nnmtl.network.attention import MultiScaleAttention
 from nnmtl.network.heads import BiomarkerHead
 from nnmtl.network.intensity import IntensityStatistics, RunningStandardizer
@@ -80,10 +81,16 @@ class BiomarkerTower(nn.Module):
         num_statistics = len(plan.descriptors) + len(plan.covariates)
         num_channels = sum(stage_channels[tap] for tap in plan.taps)
         num_pooled = 0 if is_global else 2 * num_channels * num_regions
+        self.num_of_image = 0
         if self.intensity is not None and self.structures is not None:
-            num_statistics += self.intensity.num_features + self.structures.num_features
+            self.num_of_image = self.intensity.num_features + self.structures.num_features
+        num_statistics += self.num_of_image
         self.num_statistics = num_statistics
         self.standardize = RunningStandardizer(num_statistics + num_pooled)
+        # The tumor's volume and clinical covariates do not depend on the scanner.
+        num_aligned = self.num_of_image + num_pooled
+        has_centers = plan.num_centers > 1 and num_aligned > 0
+        self.alignment = CenterAlignment(num_aligned, plan.num_centers) if has_centers else None
         self.heads = nn.ModuleDict(
             {
                 head.name: BiomarkerHead(
@@ -122,8 +129,35 @@ class BiomarkerTower(nn.Module):
         """What is measured, nan for missing → standardized, then the missing indicators."""
         missing = torch.isnan(measured)
         standardized = self.standardize(torch.where(missing, 0.0, measured))
+        if self.alignment is not None:
+            aligned = self.alignment(self._of_image(standardized))
+            of_image, of_tumor, pooled = self._parts(standardized)
+            of_image, pooled = aligned.split([of_image.shape[1], pooled.shape[1]], dim=1)
+            standardized = torch.cat([of_image, of_tumor, pooled], dim=1)
         standardized = torch.where(missing, 0.0, standardized)
         return torch.cat([standardized, missing[:, : self.num_statistics].float()], dim=1)
+
+    @torch.no_grad()
+    def fit_scale(self, measured: Tensor, centers: Sequence[str], patients: Sequence[str]) -> None:
+        """Fits standardization and alignment on what is measured (N, F) of training cases.
+
+        Args:
+            measured: nan where missing.
+            centers: (N,) of each row.
+            patients: (N,) of each row.
+        """
+        self.standardize.fit(measured)
+        if self.alignment is not None:
+            standardized = self.standardize(torch.nan_to_num(measured))
+            self.alignment.fit(self._of_image(standardized), centers, patients)
+
+    def _parts(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Of the image, of tumor and patient, pooled features."""
+        return values.tensor_split([self.num_of_image, self.num_statistics], dim=1)
+
+    def _of_image(self, values: Tensor) -> Tensor:
+        of_image, _, pooled = self._parts(values)
+        return torch.cat([of_image, pooled], dim=1)
 
     def _mix(self, tokens: list[Tensor]) -> Tensor:
         """Tokens (B, R, width) of every tap → (B, R, D)."""

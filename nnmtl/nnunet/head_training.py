@@ -1,6 +1,6 @@
 """What the trainer does for the heads: batches of regions of interest, losses, monitoring."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -23,12 +23,10 @@ from nnmtl.network.output import MultiTaskOutput
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.nnunet.center_mix import CenterMix
 from nnmtl.nnunet.precision import autocast_for
-from nnmtl.nnunet.roi_loader import roi_batches
+from nnmtl.nnunet.roi_loader import batch_of, roi_batches
 from nnmtl.planning.architecture import HeadPlan
 from nnmtl.planning.schedule import true_mask_share
 from nnmtl.planning.training import TrainingPlan
-
-START_VIEWS = 2  # views of each training case that the linear start is fitted on
 
 
 class HeadLosses(NamedTuple):
@@ -172,28 +170,43 @@ class HeadTraining:
     def start_linear(self) -> None:
         """Fits the heads' linear part on the training cases, with the present segmentation.
 
-        Half of the views use the true mask, half the network's own. Where the plan has no linear
-        start, what feeds the heads is standardized all the same: an age is no number around 0.
+        Each case is seen twice, with its true mask and with the network's own. Where the plan has
+        no linear start, what feeds the heads is standardized all the same: an age is no number
+        around 0.
         """
-        count = START_VIEWS * sum(len(loader.indices) for loader in self.loader.loaders)
         measured: list[Tensor] = []
-        keys: list[str] = []
-        for _ in range(-(-count // self.plan.roi_batch_size)):
-            batch = next(self.batches)
+        rows: list[int] = []
+        for batch, has_true_masks in self._every_case():
             self.blank_missing_channels(batch)
             masks = self.tumor_masks(batch)
-            use_true = torch.rand(len(masks)) < 0.5
+            use_true = torch.full((len(masks),), has_true_masks, device=self.device)
             with autocast_for(self.device):
-                output = self.predict(batch, masks, use_true.to(self.device))
+                output = self.predict(batch, masks, use_true)
             measured.append(output.measured)
-            keys.extend(str(case) for case in batch["keys"])
-        if not self.plan.linear_start:
-            self.tower.standardize.fit(torch.cat(measured))
-            return
-        rows = [self.row_of[case] for case in keys]
-        values = {head.name: self._known_values(head)[rows] for head in self.heads}
+            rows.extend(self.row_of[str(case)] for case in batch["keys"])
+        centers = [self.table.centers[row] for row in rows]
         patients = [self.table.patient_ids[row] for row in rows]
-        start_linear_heads(self.tower, torch.cat(measured), values, self.heads, patients)
+        if not self.plan.linear_start:
+            self.tower.fit_scale(torch.cat(measured), centers, patients)
+            return
+        values = {head.name: self._known_values(head)[rows] for head in self.heads}
+        start_linear_heads(
+            self.tower,
+            torch.cat(measured),
+            values,
+            self.heads,
+            centers=centers,
+            patients=patients,
+        )
+
+    def _every_case(self) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Two views of each training case, and whether its true mask is used: first it is."""
+        for has_true_masks in (True, False):
+            for loader in self.loader.loaders:
+                cases = sorted(str(case) for case in loader.indices)
+                for start in range(0, len(cases), self.plan.roi_batch_size):
+                    batch = batch_of(loader, cases[start : start + self.plan.roi_batch_size])
+                    yield batch, has_true_masks
 
     def _known_values(self, head: HeadPlan) -> NDArray[np.float64]:
         """Class number or standardized value per row of the table; nan where it is not known."""

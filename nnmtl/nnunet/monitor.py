@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from nnmtl.network.heads import BiomarkerHead
 from nnmtl.nnunet.center_mix import CenterMix
 from nnmtl.nnunet.head_training import HeadTraining
 from nnmtl.nnunet.precision import autocast_for
-from nnmtl.nnunet.roi_loader import RoiLoader
+from nnmtl.nnunet.roi_loader import RoiLoader, batch_of
 from nnmtl.planning.architecture import HeadPlan
 from nnmtl.planning.training import TrainingPlan
 
@@ -68,7 +67,7 @@ class HeadMonitor:
         """AUC or mean absolute error per head on validation cases, with predicted masks."""
         outputs: dict[str, dict[str, Tensor]] = {head.name: {} for head in self.training.heads}
         for loader, cases in self._batches():
-            batch = _batch(loader, cases)
+            batch = batch_of(loader, cases)
             self.training.blank_missing_channels(batch)
             with autocast_for(self.training.device):
                 output = self.training.predict(batch, None, None)
@@ -92,16 +91,6 @@ class HeadMonitor:
             cases = [case for case in self.cases if case in own]
             for start in range(0, len(cases), loader.batch_size):
                 yield loader, cases[start : start + loader.batch_size]
-
-
-def _batch(loader: RoiLoader, cases: list[str]) -> dict[str, Any]:
-    """These cases, in this order, through nnU-Net's loader."""
-    whole, loader.get_indices = loader.get_indices, lambda: cases
-    size, loader.batch_size = loader.batch_size, len(cases)
-    try:
-        return loader.generate_train_batch()
-    finally:
-        loader.get_indices, loader.batch_size = whole, size
 
 
 def refuse_divergence(losses: Mapping[str, float], epoch: int) -> None:

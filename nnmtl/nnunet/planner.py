@@ -46,6 +46,7 @@ from nnmtl.planning.center_configuration import is_of_center
 from nnmtl.planning.preset import Preset, load_preset, planned_biomarkers, plans_name
 from nnmtl.planning.rules import (
     VIEW_MM,
+    aligned_centers,
     planned_epochs,
     roi_size_voxels,
     shrink_patch,
@@ -187,6 +188,7 @@ def add_multitask(
     architecture = ArchitecturePlan(
         **{key: value for key, value in preset.architecture.items() if key not in _DERIVED},
         regions=regions,
+        num_centers=aligned_centers(center["num_patients"] for center in facts["centers"].values()),
         descriptors=tuple(preset.architecture["descriptors"]),
         spacing_mm=tuple(spacing),
         tumor_labels=declaration.tumor_labels,

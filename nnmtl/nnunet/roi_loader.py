@@ -90,6 +90,17 @@ def tumor_center(
     return roi_center(np.concatenate(found)) if found else None
 
 
+def batch_of(loader: RoiLoader, case_ids: Sequence[str]) -> dict[str, Any]:
+    """These cases, in this order, instead of cases that are drawn."""
+    drawn, loader.get_indices = loader.get_indices, lambda: list(case_ids)
+    size, loader.batch_size = loader.batch_size, len(case_ids)
+    try:
+        batch: dict[str, Any] = loader.generate_train_batch()
+    finally:
+        loader.get_indices, loader.batch_size = drawn, size
+    return batch
+
+
 def roi_batches(loader: CenterMix) -> SingleThreadedAugmenter:
     """Endless batches, made in this process."""
     return SingleThreadedAugmenter(loader, None)

@@ -64,6 +64,8 @@ class ArchitecturePlan:
         token_mixer: whether a small Transformer mixes the tokens of regions and taps.
         self_attention: whether the encoder's deepest stage passes through self-attention.
         intensity: whether statistics of the input intensities feed the heads.
+        num_centers: how many centers the measurements of an image are aligned between; under 2,
+            they are not.
         descriptors: scalar descriptors of the tumor that feed the heads.
         covariates: names of the clinical covariates that feed the heads.
         heads: one per biomarker.
@@ -85,6 +87,7 @@ class ArchitecturePlan:
     token_mixer: bool
     self_attention: bool
     intensity: bool
+    num_centers: int
     descriptors: tuple[str, ...]
     covariates: tuple[str, ...]
     heads: tuple[HeadPlan, ...]

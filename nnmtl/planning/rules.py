@@ -1,10 +1,11 @@
 """From a fingerprint to decisions: one function per rule, its reason in the docstring."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 # In view around the tumor also where no region reaches as far: intensities are relative to tissue.
 VIEW_MM = 10.0
+FEWEST_TO_ALIGN = 25  # patients of a center, of which a fold trains on 20
 ROI_MARGIN_MM = 3.0  # tolerance for a predicted tumor center that is off
 
 
@@ -37,6 +38,18 @@ def roi_size_voxels(
         steps = max(1, min(math.ceil(wanted / step), bound // step))
         size.append(steps * step)
     return tuple(size)
+
+
+def aligned_centers(num_patients: Iterable[int]) -> int:
+    """How many centers the measurements of an image are aligned between.
+
+    Those whose mean can be told from their share of a fold's training patients; a smaller center
+    is aligned as the centers that its images are like.
+
+    Args:
+        num_patients: of each center.
+    """
+    return max(1, sum(number >= FEWEST_TO_ALIGN for number in num_patients))
 
 
 def tap_stages(

@@ -25,6 +25,7 @@ PLAN = ArchitecturePlan(
     token_mixer=False,
     self_attention=False,
     intensity=True,
+    num_centers=1,
     descriptors=("log_volume",),
     covariates=("age",),
     heads=(

@@ -52,8 +52,11 @@ def predict(tower, name, statistics):
         return head.linear(tower.scalars(statistics))
 
 
-def fit(tower, statistics, values, plan, patients=PATIENTS):
-    start_linear_heads(tower, statistics, values, plan.heads, patients)
+def fit(tower, statistics, values, plan, patients=PATIENTS, heads=None):
+    centers = ["A"] * NUM
+    start_linear_heads(
+        tower, statistics, values, heads or plan.heads, centers=centers, patients=patients
+    )
 
 
 def test_a_separable_rule_is_recovered(tower, statistics, values, plan):
@@ -144,7 +147,14 @@ def test_pooled_features_are_trusted_as_far_as_they_help(make_tower, values, pla
 def test_an_ordinal_head_is_fitted_step_by_step(make_tower, statistics, values):
     head = HeadPlan(name="HER2_3", kind="ordinal", num_outputs=2)
     tower = make_tower(intensity=False, taps=(), attention="none", heads=(head,))
-    start_linear_heads(tower, statistics, {"HER2_3": values["HER2_3"]}, [head], PATIENTS)
+    start_linear_heads(
+        tower,
+        statistics,
+        {"HER2_3": values["HER2_3"]},
+        [head],
+        centers=["A"] * NUM,
+        patients=PATIENTS,
+    )
     steps = predict(tower, "HER2_3", statistics)
     for step in range(2):
         assert roc_auc_score(values["HER2_3"] > step, steps[:, step]) > 0.95
@@ -171,7 +181,9 @@ def beta_start(make_tower):
 
     def start(values):
         patients = [f"p{number}" for number in range(300)]
-        start_linear_heads(tower, statistics, values, [BETA], patients)
+        start_linear_heads(
+            tower, statistics, values, [BETA], centers=["A"] * 300, patients=patients
+        )
         parameters = predict(tower, "Ki67", statistics) * head.scale + head.center
         return expit(parameters[:, 0].double().numpy()), parameters[:, 1].exp()
 
@@ -205,7 +217,7 @@ def test_a_covariate_that_tells_the_target_is_used_and_a_missing_one_is_told_as_
     statistics[::4, 1] = torch.nan
     unknown = statistics[:, 1].isnan().numpy()
     positive = unknown | (statistics[:, 1].numpy() > 10)
-    start_linear_heads(tower, statistics, {"ER": positive.astype(float)}, [plan.heads[0]], PATIENTS)
+    fit(tower, statistics, {"ER": positive.astype(float)}, plan, heads=plan.heads[:1])
     new = torch.tensor([[10.0, 5.0], [10.0, 10.0], [10.0, 15.0], [10.0, torch.nan]])
     young, middle, old, missing = torch.sigmoid(predict(tower, "ER", new))[:, 0].tolist()
     assert young < 0.2 < middle < 0.8 < old

@@ -36,6 +36,7 @@ PLAN = ArchitecturePlan(
     taps=(0, 1),
     attention="none",
     intensity=False,
+    num_centers=1,
     descriptors=(),
     covariates=(),
     heads=(HeadPlan(name="ER", kind="binary", num_outputs=1),),

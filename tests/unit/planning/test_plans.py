@@ -29,6 +29,7 @@ ARCHITECTURE = ArchitecturePlan(
     token_mixer=False,
     self_attention=False,
     intensity=True,
+    num_centers=1,
     descriptors=("log_volume",),
     covariates=("age",),
     heads=(

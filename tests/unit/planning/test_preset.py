@@ -21,7 +21,7 @@ from nnmtl.planning.preset import (
 from nnmtl.planning.spacing import POLICIES
 from nnmtl.planning.training import TrainingPlan
 
-DERIVED_ARCHITECTURE = {"spacing_mm", "tumor_labels", "covariates"}
+DERIVED_ARCHITECTURE = {"spacing_mm", "tumor_labels", "covariates", "num_centers"}
 DERIVED_TRAINING = {"preset", "roi_size", "loss_weights", "reasons"}
 PLANNING_ONLY = {"max_roi_voxels", "head_weight", "continuous_likelihood"}
 
