@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from nnmtl.nnunet.center_mix import CenterMix
 from nnmtl.nnunet.monitor import QUIET, HeadMonitor
 from nnmtl.planning.architecture import HeadPlan
 
@@ -23,7 +24,9 @@ class Plan:
 
 @pytest.fixture
 def monitor():
-    return HeadMonitor(SimpleNamespace(heads=HEADS), SimpleNamespace(indices=["a", "b"]))
+    return HeadMonitor(
+        SimpleNamespace(heads=HEADS), CenterMix([SimpleNamespace(indices=["a", "b"])], [1.0])
+    )
 
 
 def rings_for(monitor, batches, *, progress=1.0, plan=None):
