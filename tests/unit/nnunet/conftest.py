@@ -20,6 +20,7 @@ def make_plan():
             "token_mixer": False,
             "self_attention": False,
             "intensity": False,
+            "num_centers": 1,
             "descriptors": ("log_volume",),
             "covariates": (),
             "heads": (HeadPlan(name="ER", kind="binary", num_outputs=1),),

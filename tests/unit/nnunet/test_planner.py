@@ -37,7 +37,7 @@ DECLARATION = Declaration(
     covariates=("age",),
 )
 PRESETS = [f"{name}:ER" if name == "single_task" else name for name in preset_names()]
-FACTS = {"overall": {"num_cases": 500}}
+FACTS = {"overall": {"num_cases": 500}, "centers": {"A": {"num_patients": 500}}}
 CONFIGURATION = {
     "spacing": [2.0, 1.0, 1.0],
     "patch_size": [64, 128, 128],

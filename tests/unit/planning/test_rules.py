@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nnmtl.planning.rules import (
     ROI_MARGIN_MM,
+    aligned_centers,
     planned_epochs,
     roi_size_voxels,
     shrink_patch,
@@ -101,3 +102,10 @@ def test_more_cases_never_mean_fewer_epochs(num_train):
         return planned_epochs(number, roi_batch_size=8, iterations_per_epoch=250)
 
     assert epochs(num_train + 1) >= epochs(num_train)
+
+
+def test_centers_are_aligned_where_a_fold_trains_on_enough_patients_of_them():
+    assert aligned_centers([500]) == 1
+    assert aligned_centers([25, 24, 300]) == 2
+    assert aligned_centers([3, 4]) == 1
+    assert aligned_centers([]) == 1
