@@ -78,19 +78,30 @@ def measure(predictor, data) -> tuple[np.ndarray, dict[str, float]]:
         with autocast_for(torch.device("cpu")):
             output = predictor.multitask(image, with_biomarkers=True, mask=mask)
     outputs = {name: float(output.biomarkers[name].flatten()[0]) for name in BINARY}
-    return output.measured[0].float().numpy(), outputs
+    seen = predictor.multitask.tower.scalars(output.measured)[0, : output.measured.shape[1]]
+    return seen.float().numpy(), outputs
 
 
-def blocks(predictor) -> dict[str, slice]:
-    """Name → columns of the measured vector."""
+def blocks(predictor) -> dict[str, np.ndarray]:
+    """Name → columns of the measured vector, of images with one channel."""
+    from nnmtl.network.detail import PER_REGION as PER_DETAIL
+
     tower = predictor.multitask.tower
-    intensity = tower.intensity.num_features
+    intensity, structures = tower.intensity.num_features, tower.structures
+    columns = np.arange(len(tower.standardize.mean))
+    of_image, statistics = columns[: tower.num_of_image], columns[: tower.num_statistics]
+    per_region, start = structures.per_region, intensity
+    is_pattern = np.zeros(len(columns), dtype=bool)
+    for _ in structures.regions:  # one channel: region by region, then the spots on shells
+        is_pattern[start + PER_DETAIL : start + per_region] = True
+        start += per_region
     return {
-        "intensities": slice(0, intensity),
-        "small structures and volume": slice(intensity, tower.num_statistics),
-        "both": slice(0, tower.num_statistics),
-        "pooled encoder features": slice(tower.num_statistics, None),
-        "all": slice(0, None),
+        "intensities": columns[:intensity],
+        "small structures": of_image[intensity:][~is_pattern[of_image[intensity:]]],
+        "local patterns": columns[is_pattern],
+        "all statistics": statistics,
+        "pooled encoder features": columns[tower.num_statistics :],
+        "all": columns,
     }
 
 
