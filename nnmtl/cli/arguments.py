@@ -43,10 +43,11 @@ def add_spacing_policy(parser: argparse.ArgumentParser) -> None:
 
 
 def preset_name(arguments: argparse.Namespace) -> str:
-    """The preset that was asked for, with the policy added to it."""
+    """The preset that was asked for, with the policy added to it, before a single biomarker."""
     policy: str | None = arguments.spacing_policy
-    name: str = arguments.preset
-    return name if policy is None else f"{name}+{policy}"
+    shipped, colon, biomarker = str(arguments.preset).partition(":")
+    added = "" if policy is None else f"+{policy}"
+    return f"{shipped}{added}{colon}{biomarker}"
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnmtl.nnunet.center_mix import CenterMix, cases_by_grid
+from nnmtl.nnunet.roi_loader import RoiLoader
 
 SHARED, OWN = SimpleNamespace(name="3d_fullres"), SimpleNamespace(name="3d_fullres_c")
 
@@ -53,6 +54,13 @@ def test_one_grid_without_balance_is_as_nnunet_draws():
     assert (part.case_ids, part.chances, part.share) == (tuple(cases), None, 1.0)
 
 
+class Loader(RoiLoader):
+    """One that needs no arrays to be told what to draw."""
+
+    def __init__(self, cases):
+        self.indices, self.sampling_probabilities = cases, None
+
+
 class Endless:
     """A loader that returns its name."""
 
@@ -73,6 +81,17 @@ def test_batches_come_in_the_shares_and_are_repeatable():
     first = drawn()
     assert drawn() == first
     assert Counter(first)["B"] == pytest.approx(400, abs=60)
+
+
+def test_cases_are_drawn_by_given_shares_whatever_their_grid():
+    loaders = [Loader(["a", "b"]), Loader(["c"])]
+    mix = CenterMix(loaders, [0.5, 0.5])
+    mix.draw_by(["a", "b", "c"], None)
+    assert mix.shares == [0.5, 0.5]
+    mix.draw_by(["a", "b", "c"], np.array([0.1, 0.3, 0.6]))
+    assert mix.shares == pytest.approx([0.4, 0.6])
+    assert loaders[0].sampling_probabilities == pytest.approx([0.25, 0.75])
+    assert loaders[1].sampling_probabilities == pytest.approx([1.0])
 
 
 def test_a_single_loader_draws_nothing_of_its_own():

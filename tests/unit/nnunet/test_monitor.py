@@ -24,9 +24,8 @@ class Plan:
 
 @pytest.fixture
 def monitor():
-    return HeadMonitor(
-        SimpleNamespace(heads=HEADS), CenterMix([SimpleNamespace(indices=["a", "b"])], [1.0])
-    )
+    loaders = [SimpleNamespace(indices=["a"]), SimpleNamespace(indices=["b"])]  # of two grids
+    return HeadMonitor(SimpleNamespace(heads=HEADS), CenterMix(loaders, [0.5, 0.5]))
 
 
 def rings_for(monitor, batches, *, progress=1.0, plan=None):
