@@ -1,5 +1,6 @@
 """A plan per center, from any cohort's geometry to its text."""
 
+import argparse
 import csv
 import json
 import math
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnmtl.cli.arguments import preset_name
 from nnmtl.cli.plan_experiment import main
 from nnmtl.cohort.geometry_table import geometry_fingerprint
 from nnmtl.cohort.group_geometry import CohortGeometry, GroupGeometry, cohort_geometry
@@ -220,3 +222,23 @@ def reoriented(row, column):
     if row["view"] == "sagittal":
         spacing, shape = spacing[1:] + spacing[:1], shape[1:] + shape[:1]
     return row["patient_id"], row[column], *spacing, *shape
+
+
+@pytest.mark.parametrize(("policy", "planned"), [("native", "4.00"), ("per_center", "1.40")])
+def test_the_policy_that_is_asked_for_is_the_one_that_is_explained(
+    tmp_path, capsys, policy, planned
+):
+    rows = [
+        (f"{name}{at}", name, spacing, 1, 1, 64, 96, 96, "", "", "")
+        for name, spacing, count in (("A", 1.0, 40), ("Far", 4.0, 6))
+        for at in range(count)
+    ]
+    table = write_table(tmp_path / "t.csv", rows)
+    main(["--geometry", str(table), "--preset", "tiny_cpu", "--spacing_policy", policy])
+    assert f"native 4.00 -> planned {planned} mm" in capsys.readouterr().out
+
+
+def test_a_policy_goes_before_the_biomarker_of_a_single_task():
+    arguments = argparse.Namespace(preset="tiny_cpu+single_task:ER", spacing_policy="strict")
+    assert preset_name(arguments) == "tiny_cpu+single_task+strict:ER"
+    assert preset_name(argparse.Namespace(preset="tiny_cpu", spacing_policy=None)) == "tiny_cpu"
