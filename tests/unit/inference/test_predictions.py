@@ -31,7 +31,8 @@ KI67 = ContinuousBiomarker(name="Ki67", unit="%", range=(0.0, 100.0), cutoffs=(1
 NAN = math.nan
 
 probabilities = st.one_of(st.floats(0, 1), st.just(NAN))
-values = st.one_of(st.floats(-1e6, 1e6), st.just(NAN))
+# -0 is read back as 0, which is the same value.
+values = st.one_of(st.floats(-1e6, 1e6).map(lambda value: value + 0.0), st.just(NAN))
 texts = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters=";"), min_size=1)
 
 
