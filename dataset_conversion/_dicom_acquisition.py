@@ -25,9 +25,9 @@ def find_stacks(slices: Iterable[Slice]) -> list[Stack]:
     Series of equal sequence, view and positions are the phases of one acquisition, if their times
     tell so; they become one stack.
     """
-    by_series: dict[str, list[Slice]] = defaultdict(list)
+    by_series: dict[tuple[str, bool], list[Slice]] = defaultdict(list)
     for item in slices:
-        by_series[item.series.uid].append(item)
+        by_series[(item.series.uid, item.is_gray)].append(item)
     stacks = [stack for series in by_series.values() for stack in stacks_of_series(series)]
     return sorted(_join_series(stacks), key=_sort_key)
 

@@ -65,7 +65,7 @@ def select(
 def _choose(stacks: Sequence[Stack], series: str | None) -> Stack:
     candidates = [stack for stack in stacks if is_candidate(stack, series)]
     if not candidates:
-        told = f"that --series {series!r} finds" if series else "that is not derived"
+        told = f"that --series {series!r} finds" if series else "of images, not derived ones"
         raise NnmtlError(f"expected a series {told}, got none among {len(stacks)}; name another")
     best = max(stack.num_phases for stack in candidates)
     chosen = [stack for stack in candidates if stack.num_phases == best]
@@ -100,10 +100,10 @@ def is_candidate(stack: Stack, series: str | None) -> bool:
     Args:
         stack: of an examination.
         series: a series number, or a regular expression found in the description or in the
-            ImageType; None takes all that are neither derived nor echo planar.
+            ImageType; None takes all that are images, see `Stack.no_image`.
     """
     if series is None:
-        return not (stack.is_derived or stack.is_echo_planar)
+        return not stack.no_image
     if series.isdecimal():
         return series in {item.series.number for item in stack.slices}
     told = f"{stack.first.series.description} {stack.kind}"

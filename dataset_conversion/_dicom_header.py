@@ -1,11 +1,11 @@
 """Reads what the header of a DICOM file says of each slice that it holds."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from nnmtl.dataset_conversion._dicom_slice import Plane, Series, Slice
@@ -15,8 +15,11 @@ from nnmtl.dataset_conversion._dicom_values import (
     as_numbers,
     as_texts,
     first_value,
+    private_value,
     text_of,
+    value_of,
 )
+from nnmtl.dataset_conversion._dicom_words import words_of
 from nnmtl.errors import NnmtlError
 
 SEGMENTATION = "SEG"
@@ -25,14 +28,20 @@ STRUCTURE_SET = "RTSTRUCT"
 _SECONDS_PER_MS = 1e-3
 _GAUSS_PER_TESLA = 10_000
 _STRONGEST_FIELD_T = 100  # a larger number is in gauss
-_SHORTEST_WORD = 3  # of a name that is taken out of a description
 _MOST_FRAMES = 1_000_000  # more than a file has: orders by file, then by frame
 
 _PROTOCOL = (
     *("ScanningSequence", "SequenceVariant", "ScanOptions", "SequenceName"),
     *("RepetitionTime", "InversionTime", "FlipAngle"),
 )
-_TAGS = [
+# "MR Scale Slope" of Philips' DICOM conformance statements, and the creator of its block.
+_PHILIPS = "Philips MR Imaging DD 001"
+_PHILIPS_BLOCK, _SCALE_SLOPE = 0x2005_0010, 0x2005_100E
+_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image Storage and its multiframe kinds
+_SCREEN_IMAGES = ("SCREEN SAVE", "SCREEN_SAVE", "SCREENSHOT", "SCREEN CAPTURE")
+# Ultrasound, endoscopy, photographs and digitized documents carry text in their voxels by habit.
+_MODALITIES_WITH_TEXT = ("US", "IVUS", "BDUS", "ES", "XC", "GM", "SM", "OT", "SC", "DOC", "HC")
+_KEYWORDS = [
     *("PatientName", "PatientID", "StudyInstanceUID", "StudyDate", "StudyTime"),
     *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "SeriesDate", "SeriesTime"),
     *("SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "FrameOfReferenceUID"),
@@ -42,11 +51,16 @@ _TAGS = [
     *("SpacingBetweenSlices", "EchoTime", "DiffusionBValue", *_PROTOCOL),
     *("TemporalPositionIdentifier", "TriggerTime", "AcquisitionDate", "AcquisitionTime"),
     *("AcquisitionDateTime", "ContentDate", "ContentTime", "AcquisitionNumber", "InstanceNumber"),
-    *("RescaleSlope", "RescaleIntercept"),
+    *("RescaleSlope", "RescaleIntercept", "PhotometricInterpretation", "ConversionType"),
+    *("NumberOfTemporalPositions", "AccessionNumber"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
-# Data element tags that a file without preamble may begin with, little endian.
-_FIRST_TAGS = (b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0", b"\x08\0\x08\0", b"\x08\0\x16\0")
+_TAGS = [*map(Tag, _KEYWORDS), Tag(_PHILIPS_BLOCK), Tag(_SCALE_SLOPE)]
+# Data element tags that a file without preamble may begin with, little endian or big.
+_FIRST_TAGS = (
+    *(b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0", b"\x08\0\x08\0", b"\x08\0\x16\0"),
+    *(b"\0\x08\0\0", b"\0\x08\0\5", b"\0\x08\0\x08", b"\0\x08\0\x16"),
+)
 
 
 def read_slices(path: Path) -> list[Slice]:
@@ -65,15 +79,7 @@ def read_slices(path: Path) -> list[Slice]:
             return _without_image(path, file)
         series = _series(file)
         return [_slice(path, index, items, series) for index, items in _frames(file)]
-    except (
-        AttributeError,
-        EOFError,
-        KeyError,
-        NotImplementedError,
-        TypeError,
-        ValueError,
-    ) as error:
-        # pydicom raises any of these for a damaged file.
+    except Exception as error:  # noqa: BLE001 - pydicom raises any kind, with values in its text
         raise NnmtlError(f"a DICOM file is damaged ({type(error).__name__})") from None
 
 
@@ -135,17 +141,25 @@ def _slice(path: Path, frame: int, items: Sequence[Dataset], series: Series) -> 
         series=series,
         plane=plane_of(items) if is_told else None,
         is_gray=file.get("SamplesPerPixel", 1) == 1,
+        is_inverted=text_of(file, "PhotometricInterpretation") == "MONOCHROME1",
         frame_of_reference=text_of(file, "FrameOfReferenceUID") or None,
         image_type=as_texts(first_value(items, "FrameType", "ImageType")) or None,
         echo_time_ms=as_number(first_value(items, "EffectiveEchoTime", "EchoTime")),
         b_value=as_number(first_value(items, "DiffusionBValue")),
         protocol=tuple(_setting(first_value(items, keyword)) for keyword in _PROTOCOL),
         order=_order(items, frame),
+        num_phases=_count(value_of(file, "NumberOfTemporalPositions")),
         rescale=(
             as_number(first_value(items, "RescaleSlope")),
             as_number(first_value(items, "RescaleIntercept")),
         ),
+        scale_slope=as_number(private_value(items, _PHILIPS, _SCALE_SLOPE)),
     )
+
+
+def _count(value: object) -> int | None:
+    number = as_number(value)
+    return int(number) if number and number > 0 else None
 
 
 def _setting(value: object) -> str:
@@ -161,25 +175,38 @@ def _series(file: Dataset) -> Series:
     return Series(
         patient_id=text_of(file, "PatientID"),
         study_uid=text_of(file, "StudyInstanceUID"),
+        accession=text_of(file, "AccessionNumber"),
         study_time=f"{text_of(file, 'StudyDate')} {text_of(file, 'StudyTime')}",
         uid=text_of(file, "SeriesInstanceUID"),
         number=text_of(file, "SeriesNumber"),
-        description=_description(file),
+        description=" ".join(text_of(file, "SeriesDescription").split()),
+        name_words=words_of(text_of(file, "PatientName"), text_of(file, "PatientID")),
         modality=text_of(file, "Modality"),
         scanner=f"{text_of(file, 'Manufacturer')} {text_of(file, 'ManufacturerModelName')}".strip(),
         field_strength_t=field,
-        has_burned_in_text=text_of(file, "BurnedInAnnotation") == "YES",
+        burned_in=_burned_in(file),
+        is_capture=_is_capture(file),
     )
 
 
-def _description(file: Dataset) -> str:
-    """The series' description without the words of the patient's name and id."""
-    description = text_of(file, "SeriesDescription")
-    identifiers = f"{text_of(file, 'PatientName')} {text_of(file, 'PatientID')}"
-    for word in re.split(r"[\^=\s_,.-]+", identifiers):
-        if len(word) >= _SHORTEST_WORD:
-            description = re.sub(re.escape(word), "***", description, flags=re.IGNORECASE)
-    return " ".join(description.split())
+def _is_capture(file: Dataset) -> bool:
+    """Whether the file is a picture of a screen or of a document."""
+    kinds = [kind.upper() for kind in as_texts(value_of(file, "ImageType"))]
+    return text_of(file, "SOPClassUID").startswith(_CAPTURES) or any(
+        kind in _SCREEN_IMAGES for kind in kinds
+    )
+
+
+def _burned_in(file: Dataset) -> str:
+    """Why text may be drawn into the voxels, in a few words; empty if nothing says so."""
+    modality = text_of(file, "Modality")
+    if text_of(file, "BurnedInAnnotation").upper() == "YES":
+        return "BurnedInAnnotation says so"
+    if _is_capture(file) or text_of(file, "ConversionType"):
+        return "it is a secondary capture"
+    if modality in _MODALITIES_WITH_TEXT:
+        return f"its modality is {modality}"
+    return ""
 
 
 def _order(items: Sequence[Dataset], frame: int) -> dict[str, float]:

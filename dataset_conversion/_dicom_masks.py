@@ -16,6 +16,7 @@ from nnmtl.dataset_conversion._dicom_rtstruct import read_roi_label_map, read_ro
 from nnmtl.dataset_conversion._dicom_scan import Exam
 from nnmtl.dataset_conversion._dicom_seg import Segment, read_label_map, read_segments
 from nnmtl.dataset_conversion._dicom_slice import Slice
+from nnmtl.dataset_conversion._dicom_words import shown_description, without_words
 from nnmtl.dataset_conversion._mask_file import read_file_label_map, read_values
 
 ReadLabelMap = Callable[[Path, ImageHeader, Mapping[int, int]], npt.NDArray[np.uint8]]
@@ -27,7 +28,8 @@ class Mask:
 
     Attributes:
         path: of the file.
-        series: number and description of its series; empty where it is no DICOM file.
+        series: number and description of its series as they may be shown.
+        name_words: of the patient, which no text that is shown may have.
         segments: all of them.
         tumor: those that are taken for the tumor.
         read: makes a label map of it.
@@ -35,9 +37,15 @@ class Mask:
 
     path: Path
     series: tuple[str, str]
+    name_words: tuple[str, ...]
     segments: tuple[Segment, ...]
     tumor: tuple[Segment, ...]
     read: ReadLabelMap
+
+
+def shown_labels(mask: Mask, segments: Sequence[Segment]) -> list[str]:
+    """The labels of some segments of a mask as they may be shown."""
+    return [without_words(segment.label, mask.name_words) for segment in segments]
 
 
 def find_masks(
@@ -97,34 +105,41 @@ def read_masks(masks: Sequence[Mask], grid: ImageHeader, label: int) -> npt.NDAr
 
 
 def _of_dicom(file: Slice, frame_of_reference: str | None, tumor: str | None) -> Mask | None:
-    series = file.series.number, file.series.description
     if file.series.modality == STRUCTURE_SET:
-        segments = read_rois(file.path, frame_of_reference)
-        return _mask(file.path, series, segments, tumor, read_roi_label_map) if segments else None
-    if file.frame_of_reference not in (frame_of_reference, None):
+        segments, read = read_rois(file.path, frame_of_reference), read_roi_label_map
+        if not segments:
+            return None
+    elif file.frame_of_reference in (frame_of_reference, None):
+        segments, read = read_segments(file.path), read_label_map
+    else:
         return None
-    return _mask(file.path, series, read_segments(file.path), tumor, read_label_map)
+    series = file.series
+    return Mask(
+        path=file.path,
+        series=(series.number or "?", shown_description(series.description, series.name_words)),
+        name_words=series.name_words,
+        segments=segments,
+        tumor=_tumor(segments, tumor),
+        read=read,
+    )
 
 
 def _of_file(path: Path, tumor: str | None) -> Mask:
     segments = tuple(
         Segment(number=value, label=str(value), is_lesion=True) for value in read_values(path)
     )
-    return _mask(path, ("", "mask beside"), segments, tumor, read_file_label_map)
+    return Mask(
+        path=path,
+        series=("", "mask beside"),
+        name_words=(),
+        segments=segments,
+        tumor=_tumor(segments, tumor),
+        read=read_file_label_map,
+    )
 
 
-def _mask(
-    path: Path,
-    series: tuple[str, str],
-    segments: tuple[Segment, ...],
-    tumor: str | None,
-    read: ReadLabelMap,
-) -> Mask:
-    chosen = tuple(segment for segment in segments if _is_tumor(segment, tumor))
-    return Mask(path=path, series=series, segments=segments, tumor=chosen, read=read)
-
-
-def _is_tumor(segment: Segment, tumor: str | None) -> bool:
+def _tumor(segments: Sequence[Segment], tumor: str | None) -> tuple[Segment, ...]:
     if tumor is None:
-        return segment.is_lesion
-    return re.search(tumor, segment.label, flags=re.IGNORECASE) is not None
+        return tuple(segment for segment in segments if segment.is_lesion)
+    wanted = re.compile(tumor, flags=re.IGNORECASE)
+    return tuple(segment for segment in segments if wanted.search(segment.label))

@@ -67,6 +67,7 @@ def split_phases(slices: Sequence[Slice]) -> Phases:
             "phase with its time"
         )
     tag, ranks = next(iter(fitting.items()))
+    _check_whole(slices, tag, num_phases)
     for other in _OF_ACQUISITION:
         if other in fitting and (fitting[other] != ranks).any():
             raise NnmtlError(
@@ -81,6 +82,24 @@ def split_phases(slices: Sequence[Slice]) -> Phases:
         times_s=_times_s(slices, times_tag, ranks) if times_tag else None,
         times_tag=times_tag,
     )
+
+
+def _check_whole(slices: Sequence[Slice], tag: str, num_phases: int) -> None:
+    """Refuses phases that the numbers of TemporalPositionIdentifier tell are not all."""
+    if tag != _TAGS[0]:
+        return
+    numbers = np.unique([item.order[tag] for item in slices])
+    told = max((item.num_phases or 0 for item in slices), default=0)
+    if len(numbers) == num_phases and (np.diff(numbers) > 1).any():
+        raise NnmtlError(
+            f"expected consecutive numbers in {tag}, got {num_phases} phases from {numbers[0]:g} "
+            f"to {numbers[-1]:g}: phases are missing; export the series again"
+        )
+    if told > num_phases:
+        raise NnmtlError(
+            f"expected {told} phases as NumberOfTemporalPositions says, got {num_phases}; export "
+            "the series again"
+        )
 
 
 def _fitting_tags(slices: Sequence[Slice], levels: Levels) -> dict[str, Ranks]:

@@ -8,8 +8,11 @@ import numpy as np
 from nnmtl.cohort.csv_file import write_csv
 from nnmtl.dataset_conversion._dicom_case import Case
 from nnmtl.dataset_conversion._dicom_geometry import axes, grid_of
+from nnmtl.dataset_conversion._dicom_masks import shown_labels
 from nnmtl.dataset_conversion._dicom_policy import Choice
+from nnmtl.dataset_conversion._dicom_slice import Series
 from nnmtl.dataset_conversion._dicom_stack import Stack
+from nnmtl.dataset_conversion._dicom_words import shown_description
 
 PHASES_CSV = "phases.csv"
 
@@ -28,19 +31,38 @@ def rows_of_case(case: Case) -> list[tuple[str, ...]]:
             use = problem or f"image: {_shown_choice(case.choice)}"
         elif names:
             use = f"channel {', '.join(names)}"
+        elif stack.no_image:
+            use = f"{stack.no_image}, not used"
         elif stack.problem:
             use = stack.problem
-        elif stack.is_derived or stack.is_echo_planar:
-            use = "derived, not used" if stack.is_derived else "echo planar, not used"
         rows.append((case_id, *_described(stack), use))
     for mask in selection.masks:
-        labels = ", ".join(segment.label for segment in mask.tumor)
-        others = ", ".join(segment.label for segment in mask.segments)
-        use = f"tumor: {labels}" if labels else f"no tumor told by --tumor: {others}"
+        tumor, every = (", ".join(shown_labels(mask, own)) for own in (mask.tumor, mask.segments))
+        use = f"tumor: {tumor}" if mask.tumor else f"no tumor told by --tumor: {every}"
         rows.append((case_id, *mask.series, *("",) * 5, use))
     if problem and selection.chosen is None:
         rows.append((case_id, *("",) * 7, f"refused: {problem}"))
     return rows
+
+
+def warnings_of_case(case: Case) -> list[str]:
+    """What somebody should look at before the case is used, as clauses."""
+    found = []
+    for stack in case.selection.stacks:
+        signs = sorted({item.series.burned_in for item in stack.slices} - {""})
+        if signs:
+            use = "taken" if stack is case.selection.chosen else "not taken"
+            found.append(
+                f"series {_number(stack.first.series)} ({use}) may have text burned into its "
+                f"voxels ({', '.join(signs)}); look at it"
+            )
+    chosen = case.selection.chosen
+    if chosen and len({item.scale_slope for item in chosen.slices}) > 1:
+        found.append(
+            f"series {_number(chosen.first.series)}: Philips' scale slope, which is not applied, "
+            "differs from slice to slice; its phases may not compare"
+        )
+    return found
 
 
 def format_table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -78,25 +100,38 @@ def _cells(case: Case, policy: str) -> dict[str, str]:
         "phases_s": ";".join(times[index] for index in case.choice.phases) if times else "",
         "reason": case.choice.reason,
         "scanner": series.scanner,
+        "scale_slope": _scale_slope(case.selection.chosen),
         "field_strength_t": "" if field_t is None else f"{field_t:g}",
     }
 
 
+def _scale_slope(stack: Stack) -> str:
+    """Philips' private one of a stack; empty if absent."""
+    slopes = {item.scale_slope for item in stack.slices}
+    return ";".join(f"{slope:g}" for slope in sorted(slopes - {None}) if slope is not None)
+
+
 def _described(stack: Stack) -> tuple[str, ...]:
     series = stack.first.series
-    number = series.number or "?"
+    named = (_number(series), _description(series), stack.kind)
     if stack.phases is None:
-        return (number, series.description, stack.kind, "", f"{len(stack.slices)} slices", "", "")
+        return (*named, "", f"{len(stack.slices)} slices", "", "")
     grid = grid_of(stack.phases.slices[0])
     return (
-        number,
-        series.description,
-        stack.kind,
+        *named,
         _view(stack),
         "x".join(map(str, grid.size)),
         " ".join(f"{length:.4g}" for length in grid.spacing_mm),
         _shown_phases(stack),
     )
+
+
+def _number(series: Series) -> str:
+    return series.number or "?"
+
+
+def _description(series: Series) -> str:
+    return shown_description(series.description, series.name_words)
 
 
 def _view(stack: Stack) -> str:

@@ -1,16 +1,16 @@
 """Regions of a DICOM RT Structure Set as a label map on the grid of the image they are drawn on."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
 
 from nnmtl.cohort.image_file import ImageHeader
 from nnmtl.dataset_conversion._dicom_geometry import indices_at
+from nnmtl.dataset_conversion._dicom_pixels import read_file
 from nnmtl.dataset_conversion._dicom_seg import Segment, is_lesion, mark
 from nnmtl.dataset_conversion._dicom_values import (
     as_number,
@@ -30,30 +30,15 @@ _FEWEST_SLICES = 3  # from which on contours on every other slice are no acciden
 
 
 def read_rois(path: Path, frame_of_reference: str | None) -> tuple[Segment, ...]:
-    """The regions that have contours in a frame of reference, or in any if None, by number."""
-    file = pydicom.dcmread(path)
-    observed = {
-        as_number(value_of(item, "ReferencedROINumber")): item
-        for item in file.get("RTROIObservationsSequence") or ()
-    }
-    drawn = {number for number, contours in _contours(file).items() if contours}
-    rois = []
-    for item in file.get("StructureSetROISequence") or ():
-        number = as_number(value_of(item, "ROINumber"))
-        its_frame = text_of(item, "ReferencedFrameOfReferenceUID")
-        is_elsewhere = frame_of_reference and its_frame not in ("", frame_of_reference)
-        if number not in drawn or is_elsewhere:
-            continue
-        found = observed.get(number, Dataset())
-        is_tumor = text_of(found, "RTROIInterpretedType") == _GROSS_TUMOR_VOLUME
-        rois.append(
-            Segment(
-                number=int(number or 0),
-                label=text_of(item, "ROIName"),
-                is_lesion=is_tumor or is_lesion(found),
-            )
-        )
-    return tuple(sorted(rois, key=lambda roi: roi.number))
+    """The regions that have contours in a frame of reference, or in any if None, by number.
+
+    Raises:
+        NnmtlError: if the file cannot be read; without telling its path.
+    """
+    try:
+        return tuple(sorted(_rois(read_file(path), frame_of_reference), key=lambda roi: roi.number))
+    except (AttributeError, TypeError, ValueError):  # a sequence that is none
+        raise NnmtlError("expected readable regions of a structure set; export again") from None
 
 
 def read_roi_label_map(
@@ -72,11 +57,32 @@ def read_roi_label_map(
         NnmtlError: if a contour is not closed, not on a slice, reaches out of the image or crosses
             another one, or lies on every other slice only; without telling the path.
     """
-    contours = _contours(pydicom.dcmread(path))
+    contours = _contours(read_file(path))
     label_map = np.zeros(grid.size[::-1], dtype=np.uint8)
     for number, label in label_of_roi.items():
         mark(label_map, np.nonzero(_mask(contours[number], grid)), label)
     return label_map
+
+
+def _rois(file: Dataset, frame_of_reference: str | None) -> Iterator[Segment]:
+    observed = {
+        as_number(value_of(item, "ReferencedROINumber")): item
+        for item in file.get("RTROIObservationsSequence") or ()
+    }
+    drawn = {number for number, contours in _contours(file).items() if contours}
+    for item in file.get("StructureSetROISequence") or ():
+        number = as_number(value_of(item, "ROINumber"))
+        its_frame = text_of(item, "ReferencedFrameOfReferenceUID")
+        is_elsewhere = frame_of_reference and its_frame not in ("", frame_of_reference)
+        if number not in drawn or is_elsewhere:
+            continue
+        found = observed.get(number, Dataset())
+        is_tumor = text_of(found, "RTROIInterpretedType") == _GROSS_TUMOR_VOLUME
+        yield Segment(
+            number=int(number or 0),
+            label=text_of(item, "ROIName"),
+            is_lesion=is_tumor or is_lesion(found),
+        )
 
 
 def _contours(file: Dataset) -> dict[int, list[Dataset]]:

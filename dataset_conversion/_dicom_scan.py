@@ -7,11 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from nnmtl.dataset_conversion._dicom_header import SEGMENTATION, STRUCTURE_SET, read_slices
-from nnmtl.dataset_conversion._dicom_slice import Slice
+from nnmtl.dataset_conversion._dicom_slice import Series, Slice
 from nnmtl.errors import NnmtlError
 
 _logger = logging.getLogger(__name__)
+
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +51,11 @@ def scan(folder: Path, *, may_name_files: bool) -> list[Exam]:
         NnmtlError: if there is no slice, a damaged file, or one that cannot be told whose it is.
     """
     if not folder.is_dir():
-        raise NnmtlError("SOURCE: expected a folder of DICOM files, got no folder; name it.")
+        raise NnmtlError(f"SOURCE: expected a folder of DICOM files, got {_what(folder)}.")
+    paths = list(_files(folder))
     slices, num_damaged, num_copies = [], 0, 0
     seen: set[str] = set()
-    for path in _files(folder):
+    for path in tqdm(paths, desc="Reading headers", unit="file"):
         try:
             found = read_slices(path)
         except (NnmtlError, OSError):
@@ -70,14 +75,39 @@ def scan(folder: Path, *, may_name_files: bool) -> list[Exam]:
         )
     if num_copies:
         _logger.warning("passed over %d files that repeat another one", num_copies)
-    return _exams([item for item in slices if item.is_gray])
+    num_archives = sum(map(_is_archive, paths))
+    if num_archives and not slices:
+        raise NnmtlError(
+            f"SOURCE: expected DICOM images, got none but {num_archives} archives; unpack them."
+        )
+    if num_archives:
+        _logger.warning("passed over %d archives, such as .zip; unpack them", num_archives)
+    return _exams(slices)
+
+
+def _what(path: Path) -> str:
+    if _is_archive(path):
+        return "an archive; unpack it and name the folder"
+    return "a file; name the folder" if path.exists() else "none of that name; name it"
+
+
+def _is_archive(path: Path) -> bool:
+    return path.name.lower().endswith(_ARCHIVES) and path.is_file()
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders.sort()
         paths = (Path(parent, name) for name in sorted(names))
         yield from (path for path in paths if path.is_file())
+
+
+def _refuse_folder(error: OSError) -> None:
+    # Without the error's own text and chain: it tells the path.
+    raise NnmtlError(
+        f"SOURCE: expected folders that may be read, got one that may not ({error.strerror}); "
+        "change its permissions."
+    ) from None
 
 
 def _exams(slices: Sequence[Slice]) -> list[Exam]:
@@ -91,7 +121,7 @@ def _exams(slices: Sequence[Slice]) -> list[Exam]:
 
 
 def _with_known_study(slices: Sequence[Slice]) -> list[Slice]:
-    """The slices; one whose study is not told gets that of its series."""
+    """The slices; an untold study is that of the series, or of the patient and day."""
     if any(not item.series.uid for item in slices):
         count = sum(not item.series.uid for item in slices)
         raise NnmtlError(
@@ -101,9 +131,17 @@ def _with_known_study(slices: Sequence[Slice]) -> list[Slice]:
     study_of = {item.series.uid: item.series.study_uid for item in slices if item.series.study_uid}
     known = []
     for item in slices:
-        study_uid = item.series.study_uid or study_of.get(item.series.uid, item.series.uid)
+        study_uid = item.series.study_uid or study_of.get(item.series.uid) or _visit(item.series)
         known.append(replace(item, series=replace(item.series, study_uid=study_uid)))
     return known
+
+
+def _visit(series: Series) -> str:
+    """What stands for an absent StudyInstanceUID: patient, day and accession, else the series."""
+    day = series.study_time.partition(" ")[0]
+    if not (series.patient_id and day):
+        return series.uid
+    return f"{series.patient_id} {day} {series.accession}"
 
 
 def _exam(study_uid: str, slices: Sequence[Slice]) -> Exam:

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
 
 from nnmtl.cohort.image_file import ImageHeader
 from nnmtl.dataset_conversion._dicom_geometry import axes, voxels_at
 from nnmtl.dataset_conversion._dicom_header import items_of_frames, plane_of
-from nnmtl.dataset_conversion._dicom_pixels import read_stored_frames
+from nnmtl.dataset_conversion._dicom_pixels import read_file, read_stored_frames
 from nnmtl.dataset_conversion._dicom_slice import Plane
 from nnmtl.dataset_conversion._dicom_values import as_number, first_value, text_of, value_of
 from nnmtl.errors import NnmtlError
@@ -41,16 +40,24 @@ class Segment:
 
 
 def read_segments(path: Path) -> tuple[Segment, ...]:
-    """The segments of a file, by number."""
-    file = pydicom.dcmread(path, stop_before_pixels=True)
-    segments = []
+    """The segments of a file, by number.
+
+    Raises:
+        NnmtlError: if the file cannot be read; without telling its path.
+    """
+    try:
+        return tuple(sorted(_segments(read_file(path)), key=lambda segment: segment.number))
+    except (AttributeError, TypeError, ValueError):  # a sequence that is none
+        raise NnmtlError("expected a readable SegmentSequence, got another; export again") from None
+
+
+def _segments(file: Dataset) -> Iterator[Segment]:
     for index, item in enumerate(file.get("SegmentSequence") or (), start=1):
         number = as_number(value_of(item, "SegmentNumber"))
         label = text_of(item, "SegmentLabel")
         if number != 0:  # of the background, which some label maps list
             number = int(number or index)
-            segments.append(Segment(number=number, label=label, is_lesion=is_lesion(item)))
-    return tuple(sorted(segments, key=lambda segment: segment.number))
+            yield Segment(number=number, label=label, is_lesion=is_lesion(item))
 
 
 def is_lesion(item: Dataset) -> bool:
@@ -77,7 +84,7 @@ def read_label_map(
         NnmtlError: if frames lie between the grid's voxels, marked voxels outside of it, or two
             labels in one voxel; without telling the path.
     """
-    file = pydicom.dcmread(path)
+    file = read_file(path)
     label_map = np.zeros(grid.size[::-1], dtype=np.uint8)
     frames = list(items_of_frames(file))
     if not frames:

@@ -33,26 +33,32 @@ class Series:
     Attributes:
         patient_id: empty if absent, as all texts here.
         study_uid: of the examination.
+        accession: number of the examination's order.
         study_time: its date and time, as a text that sorts.
         uid: of the series.
         number: of the series.
-        description: without the words of the patient's name and id.
+        description: as in the files, so that only `shown_description` of it may be shown.
+        name_words: of the patient's name and id, which no text that is shown may have.
         modality: such as MR.
         scanner: manufacturer and model.
         field_strength_t: in tesla; None if absent.
-        has_burned_in_text: whether the file says that text is drawn into its voxels.
+        burned_in: why text may be drawn into its voxels, in a few words; empty if nothing says so.
+        is_capture: whether it is a picture of a screen.
     """
 
     patient_id: str
     study_uid: str
+    accession: str
     study_time: str
     uid: str
     number: str
     description: str
+    name_words: tuple[str, ...]
     modality: str
     scanner: str
     field_strength_t: float | None
-    has_burned_in_text: bool
+    burned_in: str
+    is_capture: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,13 +72,16 @@ class Slice:
         series: what the slices of the file share.
         plane: None if not known.
         is_gray: whether a voxel is one number.
+        is_inverted: whether a higher number is darker (MONOCHROME1).
         frame_of_reference: None if absent, as the following.
         image_type: such as ORIGINAL, PRIMARY, M.
         echo_time_ms: of the sequence.
         b_value: of diffusion, in s/mm2.
         protocol: further settings of the sequence, as texts.
         order: the tags that may tell phases apart; times in s, dates in days.
+        num_phases: that the acquisition had, as the tags say; None if absent.
         rescale: slope and intercept from stored numbers to values; None where absent.
+        scale_slope: Philips' private one, which is not applied; None if absent.
     """
 
     path: Path
@@ -81,10 +90,13 @@ class Slice:
     series: Series
     plane: Plane | None
     is_gray: bool
+    is_inverted: bool
     frame_of_reference: str | None
     image_type: tuple[str, ...] | None
     echo_time_ms: float | None
     b_value: float | None
     protocol: tuple[str, ...]
     order: Mapping[str, float]
+    num_phases: int | None
     rescale: tuple[float | None, float | None]
+    scale_slope: float | None

@@ -53,6 +53,23 @@ class Stack:
         return "EP" in self.first.protocol[0].split("\\")
 
     @property
+    def is_localizer(self) -> bool:
+        """Whether it is there to plan the others."""
+        return any("LOCALIZER" in kind.upper() for kind in self.first.image_type or ())
+
+    @property
+    def no_image(self) -> str:
+        """Why it is no image to learn from, in a few words; empty if it may be one."""
+        reasons = {
+            "color": not self.first.is_gray,
+            "secondary capture": self.first.series.is_capture,
+            "localizer": self.is_localizer,
+            "derived": self.is_derived,
+            "echo planar": self.is_echo_planar,
+        }
+        return next((name for name, holds in reasons.items() if holds), "")
+
+    @property
     def kind(self) -> str:
         """The type of image as the files have it."""
         return "\\".join(self.first.image_type or ())
@@ -75,7 +92,7 @@ def stacks_of_series(series: Sequence[Slice]) -> list[Stack]:
             same.append(item)
     stacks = [view for views in groups.values() for view in views]
     problem = doubtful or _problem_of_mixture(stacks)
-    made = [make_stack(view, problem or _problem_of_rescale(view)) for view in stacks]
+    made = [make_stack(view, problem or _problem_of_values(view)) for view in stacks]
     return _with_problem_of_sizes(made)
 
 
@@ -114,8 +131,15 @@ def _problem_of_mixture(stacks: Sequence[Sequence[Slice]]) -> str:
     return ""
 
 
-def _problem_of_rescale(slices: Sequence[Slice]) -> str:
+def _problem_of_values(slices: Sequence[Slice]) -> str:
     """Why stored numbers cannot be made values; empty if they can."""
+    if not slices[0].is_gray:
+        return "expected one number in a voxel, got colors; choose another series"
+    if any(item.is_inverted for item in slices):
+        return (
+            "expected higher numbers where it is brighter (MONOCHROME2), got MONOCHROME1; export "
+            "the series again"
+        )
     rescales = {item.rescale for item in slices}
     if any((slope is None) != (intercept is None) for slope, intercept in rescales):
         return "expected RescaleSlope and RescaleIntercept together, got one of them; export again"

@@ -29,6 +29,16 @@ def first_value(items: Sequence[Dataset], *keywords: str) -> object:
     return None
 
 
+def private_value(items: Sequence[Dataset], creator: str, tag: int) -> object:
+    """The first value of a vendor's private tag, only where its block is that vendor's."""
+    for item in items:
+        block = item.get((tag >> 16, (tag >> 8) & 0xFF))
+        if tag in item and block is not None and str(block.value).strip() == creator:
+            value: object = item[tag].value
+            return value
+    return None
+
+
 def text_of(item: Dataset, keyword: str) -> str:
     """The value as text; empty if it is absent."""
     value = value_of(item, keyword)

@@ -7,7 +7,9 @@ import argparse
 import importlib.util
 import logging
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,20 +98,38 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
 
     if not arguments.source:
         raise NnmtlError("SOURCE: expected the folder of DICOM files, got none; name it.")
-    exams = scan(Path(arguments.source), may_name_files=arguments.keep_ids)
-    identities = _identities(exams, arguments, raw_folder)
-    cases = [plan_case(exam, identities[index], wanted) for index, exam in enumerate(exams)]
-    _log(cases)
-    _check_masks(arguments, cases)
-    _check_sequences(wanted, cases)
-    if arguments.dry_run:
-        return folder
-    usable = _usable(cases, skip_refused=arguments.skip_refused)
-    with written_aside(folder) as aside:
-        _write(usable, aside, wanted, arguments)
+    with _silent_pydicom():
+        exams = scan(Path(arguments.source), may_name_files=arguments.keep_ids)
+        identities = _identities(exams, arguments, raw_folder)
+        cases = [plan_case(exam, identities[index], wanted) for index, exam in enumerate(exams)]
+        _log(cases)
+        _check_masks(arguments, cases)
+        _check_sequences(wanted, cases)
+        if arguments.dry_run:
+            return folder
+        usable = _usable(cases, skip_refused=arguments.skip_refused)
+        with written_aside(folder) as aside:
+            _write(usable, aside, wanted, arguments)
     if arguments.key:
         _write_key(arguments.key, exams, identities)
     return folder
+
+
+@contextmanager
+def _silent_pydicom() -> Iterator[None]:
+    """Keeps pydicom from telling the values that it doubts, which may be names."""
+    import pydicom.config
+
+    logger, mode = logging.getLogger("pydicom"), pydicom.config.settings.reading_validation_mode
+    was_disabled, logger.disabled = logger.disabled, True
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was_disabled
+        pydicom.config.settings.reading_validation_mode = mode
 
 
 def _wanted(arguments: argparse.Namespace) -> "Wanted":
@@ -159,21 +179,22 @@ def _identities(
 
 
 def _log(cases: Sequence["Case"]) -> None:
-    from nnmtl.dataset_conversion._dicom_report import format_table, rows_of_case
+    from nnmtl.dataset_conversion._dicom_report import (
+        format_table,
+        rows_of_case,
+        warnings_of_case,
+    )
 
     _logger.info("%s", format_table([row for case in cases for row in rows_of_case(case)]))
     for case in cases:
-        stacks = case.selection.stacks
-        if any(item.series.has_burned_in_text for stack in stacks for item in stack.slices):
-            _logger.warning(
-                "the case %s: a series says that text is burned into its voxels; look at it",
-                case.identity.case_id,
-            )
+        for warning in warnings_of_case(case):
+            _logger.warning("the case %s: %s", case.identity.case_id, warning)
 
 
 def _check_masks(arguments: argparse.Namespace, cases: Sequence["Case"]) -> None:
     """Who names masks or segments does not want a dataset without."""
     from nnmtl.dataset_conversion._dicom_case import has_mask
+    from nnmtl.dataset_conversion._dicom_masks import shown_labels
 
     masks = [mask for case in cases for mask in case.selection.masks]
     if arguments.masks:
@@ -190,7 +211,7 @@ def _check_masks(arguments: argparse.Namespace, cases: Sequence["Case"]) -> None
             )
     if arguments.tumor is None or any(map(has_mask, cases)):
         return
-    labels = sorted({segment.label for mask in masks for segment in mask.segments})
+    labels = sorted({label for mask in masks for label in shown_labels(mask, mask.segments)})
     raise NnmtlError(
         f"--tumor {arguments.tumor}: expected a text in the label of some segment, but the "
         f"segments are {', '.join(labels) or 'none'}; name one of them, or leave the option out."
