@@ -164,3 +164,77 @@ def test_one_file_that_stands_twice_is_taken_once(convert, exam, caplog):
     dataset = convert([*files, files[3]], "--phase", "all")
     np.testing.assert_array_equal(dataset.phases(exam), exam.voxels)
     assert "passed over 1 files" in caplog.text
+
+
+def test_numbers_of_phases_that_leave_one_out_are_refused(convert, exam):
+    """The second phase is missing as a whole: the third would pass for the first after contrast."""
+    files = [file for file in exam.files() if file.TemporalPositionIdentifier != 2]
+    with pytest.raises(NnmtlError, match="got 2 phases from 1 to 3: phases are missing"):
+        convert(files)
+
+
+def test_fewer_phases_than_the_files_tell_are_refused(convert, exam):
+    files = [file for file in exam.files() if file.TemporalPositionIdentifier != 1]
+    for file in files:
+        file.NumberOfTemporalPositions = 3
+    with pytest.raises(NnmtlError, match="expected 3 phases as NumberOfTemporalPositions says"):
+        convert(files)
+
+
+def test_slices_acquired_in_turns_are_sorted_by_place(convert, dicom):
+    """2D multi-slice: each slice has its own time, the odd ones first."""
+    exam = dicom.default_exam(phases=3, shape=(6, 5, 6))
+    files = without(exam.files(), *dicom.PHASE_TAGS[:2])
+    for index, file in enumerate(files):
+        phase, z = divmod(index, 6)
+        turn = z // 2 if z % 2 == 0 else 3 + z // 2
+        file.AcquisitionTime = dicom.clock(dicom.STARTS_S[phase] + 10 * turn)
+    dataset = convert(files, "--phase", "all")
+    np.testing.assert_array_equal(dataset.phases(exam), exam.voxels)
+    assert dataset.row["phase_tag"] == "AcquisitionTime"
+    assert dataset.row["times_s"] == "0;95;171"
+
+
+def siemens(dicom, exam):
+    """Each measurement a series of its own, no TemporalPositionIdentifier nor TriggerTime."""
+    exam.has_series_per_phase = True
+    files = without(exam.files(), *dicom.PHASE_TAGS[:2])
+    for index, file in enumerate(files):
+        file.AcquisitionNumber = 1
+        file.InstanceNumber = index % 4 + 1
+        file.Manufacturer, file.SoftwareVersions = "SIEMENS", "syngo MR E11"
+    return files
+
+
+def ge(dicom, exam):
+    """One series, one AcquisitionTime; TriggerTime and the file's number tell the phases."""
+    files = without(exam.files(), dicom.PHASE_TAGS[0])
+    for file in files:
+        file.AcquisitionTime, file.AcquisitionNumber = "100000", 1
+        file.Manufacturer = "GE MEDICAL SYSTEMS"
+    return files
+
+
+def philips(dicom, exam):
+    """One series with TemporalPositionIdentifier, one AcquisitionTime, TriggerTime 0 throughout."""
+    files = exam.files()
+    for file in files:
+        file.TriggerTime, file.AcquisitionTime, file.AcquisitionNumber = 0, "100000", 7
+        file.NumberOfTemporalPositions = 3
+        file.Manufacturer = "Philips Medical Systems"
+    return files
+
+
+@pytest.mark.parametrize(
+    ("habit", "tag", "times_tag"),
+    [
+        (siemens, "AcquisitionTime", "AcquisitionTime"),
+        (ge, "TriggerTime", "TriggerTime"),
+        (philips, "TemporalPositionIdentifier", "ContentTime"),
+    ],
+)
+def test_the_habits_of_vendors_are_understood(convert, dicom, exam, habit, tag, times_tag):
+    dataset = convert(habit(dicom, exam), "--phase", "all")
+    np.testing.assert_array_equal(dataset.phases(exam), exam.voxels)
+    assert (dataset.row["phase_tag"], dataset.row["times_tag"]) == (tag, times_tag)
+    assert dataset.row["times_s"] == "0;95;171"

@@ -1,10 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
+from nnmtl.dataset_conversion._dicom_pixels import read_file, read_stored_frames
 from nnmtl.errors import NnmtlError
 
 
@@ -104,3 +108,96 @@ def test_other_files_in_the_tree_are_passed_over(convert, dicom, tmp_path):
     (tmp_path / "source" / "empty").write_bytes(b"")
     dataset = convert(exam.files(), "--phase", "all")
     np.testing.assert_array_equal(dataset.phases(exam), exam.voxels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_bigendian.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "MR_small_jp2klossless.dcm",
+    ],
+)
+def test_a_public_image_is_the_same_in_every_transfer_syntax(name):
+    """One slice as pydicom ships it, encoded by others than us."""
+    plain, other = (
+        read_stored_frames(read_file(Path(get_testdata_file(file))), [0])[0]
+        for file in ("MR_small.dcm", name)
+    )
+    assert other.dtype == plain.dtype == np.dtype("int16")
+    np.testing.assert_array_equal(other, plain)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+@pytest.mark.parametrize("unused", [0, 0xF000])
+def test_twelve_bits_are_read_whatever_stands_in_the_others(convert, dicom, is_signed, unused):
+    exam = dicom.default_exam(phases=2)
+    lowest, highest = (-2048, 2047) if is_signed else (0, 4095)
+    exam.voxels.flat[:2] = lowest, highest
+    exam.voxels[:, :, 1] *= -1 if is_signed else 1
+    files = exam.files()
+    for file in files:
+        stored = np.frombuffer(file.PixelData, dtype="<u2")
+        file.PixelData = (stored & 0x0FFF | unused).astype("<u2").tobytes()
+        file.BitsStored, file.HighBit, file.PixelRepresentation = 12, 11, int(is_signed)
+    dataset = convert(files, "--phase", "all")
+    np.testing.assert_array_equal(dataset.phases(exam), exam.voxels)
+
+
+@pytest.mark.parametrize("compressor", [None, "JPEG", "JPEG2000"])
+def test_unsigned_numbers_above_the_signed_range_are_kept(convert, dicom, tmp_path, compressor):
+    exam = dicom.default_exam(phases=2, shape=(3, 16, 16))
+    exam.voxels = exam.voxels.astype(np.uint16) + 60_000
+    files = exam.files()
+    for index, file in enumerate(files):
+        file.PixelRepresentation = 0
+        file.PixelData = exam.voxels[index // 3, index % 3].astype("<u2").tobytes()
+    files = compress(files, compressor, tmp_path) if compressor else files
+    dataset = convert(files, "--phase", "all")
+    np.testing.assert_array_equal(dataset.phases(exam), exam.voxels)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_inverted_numbers_are_refused(convert, dicom, tmp_path, is_compressed):
+    """A decoder may turn them back or not, and enhancement would be computed of either."""
+    files = dicom.default_exam(phases=2, shape=(3, 16, 16)).files()
+    files = compress(files, "JPEG", tmp_path) if is_compressed else files
+    for file in files:
+        file.PhotometricInterpretation = "MONOCHROME1"
+    with pytest.raises(NnmtlError, match="where it is brighter .* got MONOCHROME1"):
+        convert(files)
+
+
+def test_numbers_that_begin_above_the_lowest_bit_are_refused(convert, dicom):
+    files = dicom.default_exam(phases=2).files()
+    for file in files:
+        file.BitsStored, file.HighBit = 12, 15
+    with pytest.raises(NnmtlError, match="expected HighBit 11 for 12 bits, got 15"):
+        convert(files)
+
+
+def philips(dicom, slopes):
+    exam = dicom.default_exam(phases=2)
+    files = exam.files()
+    for file, slope in zip(files, slopes, strict=True):
+        block = file.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+        block.add_new(0x0E, "FL", slope)
+    return files
+
+
+def test_the_scale_slope_of_philips_is_noted(convert, dicom, caplog):
+    assert convert(philips(dicom, [0.25] * 8)).row["scale_slope"] == "0.25"
+    assert "scale slope" not in caplog.text
+
+
+def test_a_scale_slope_that_differs_is_warned_of(convert, dicom, caplog):
+    assert convert(philips(dicom, [0.25] * 4 + [0.5] * 4)).row["scale_slope"] == "0.25;0.5"
+    assert "series 3: Philips' scale slope, which is not applied, differs" in caplog.text
+
+
+def test_the_same_tag_of_another_vendor_is_not_taken_for_it(convert, dicom):
+    files = dicom.default_exam(phases=2).files()
+    for file in files:
+        file.private_block(0x2005, "OTHER 1.0", create=True).add_new(0x0E, "FL", 0.25)
+    assert convert(files).row["scale_slope"] == ""
