@@ -162,6 +162,12 @@ def _count(value: object) -> int | None:
     return int(number) if number and number > 0 else None
 
 
+def _shown_number(value: object) -> str:
+    """A whole number as text; empty for all else, which could be a name."""
+    number = as_number(value)
+    return "" if number is None else f"{number:.0f}"
+
+
 def _setting(value: object) -> str:
     """A setting as text, equal for equal numbers however they are written."""
     number = as_number(value)
@@ -178,7 +184,7 @@ def _series(file: Dataset) -> Series:
         accession=text_of(file, "AccessionNumber"),
         study_time=f"{text_of(file, 'StudyDate')} {text_of(file, 'StudyTime')}",
         uid=text_of(file, "SeriesInstanceUID"),
-        number=text_of(file, "SeriesNumber"),
+        number=_shown_number(value_of(file, "SeriesNumber")),
         description=" ".join(text_of(file, "SeriesDescription").split()),
         name_words=words_of(text_of(file, "PatientName"), text_of(file, "PatientID")),
         modality=text_of(file, "Modality"),

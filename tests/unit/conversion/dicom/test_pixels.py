@@ -165,7 +165,7 @@ def test_inverted_numbers_are_refused(convert, dicom, tmp_path, is_compressed):
     files = compress(files, "JPEG", tmp_path) if is_compressed else files
     for file in files:
         file.PhotometricInterpretation = "MONOCHROME1"
-    with pytest.raises(NnmtlError, match="where it is brighter .* got MONOCHROME1"):
+    with pytest.raises(NnmtlError, match=r"where it is brighter .* got MONOCHROME1"):
         convert(files)
 
 
