@@ -15,7 +15,7 @@ _WORDS_OF_PROTOCOLS = frozenset(
     contrast cor coronal ct cube delay delayed derived dicom diff diffusion dis2d dis3d dixon
     dti dual dwi dyn dynamic dynamics early echo enhanced ep ep2d epi fast fat fatsat ffe fgre
     fiesta fl flair flash fov fs fse fspgr gad gd gradient gre grappa haste head high hires hr
-    ideal in inv inversion iso isotropic kinetic l lava left liver loc localiser localizer late
+    ideal in inv inversion ir iso isotropic kinetic l lava left liver loc localiser localizer late
     m map mask maximum mdc mean min mip mobiview mp mpr mprage mr mri multi multiphase native nc
     neck noise nonfat obl oblique opp out pa pd pe pelvis perf perfusion ph phase phases plus
     post pre prone prostate propeller quick r ref reg res resolve right s sag sagittal scan
@@ -26,13 +26,19 @@ _WORDS_OF_PROTOCOLS = frozenset(
     washout water wfs with without wo
     """.split()  # noqa: SIM905 - a hundred quoted words are harder to read
 )
+# Collections are named after these, patients hardly ever.
+_WORDS_OF_BODIES = {*("brain", "breast", "head", "liver"), *("cancer", "lesion", "mass", "tumor")}
 _NUMBER = re.compile(r"(fl|ep|p|t|b)?\d{1,3}(d|st|nd|rd|th|s|sec|min|mm|ms)?|b1000")
 
 
 def words_of(*texts: str) -> tuple[str, ...]:
-    """The words of a name or an identifier that are long enough to be recognized."""
+    """The words of a name or an identifier that are long enough to be recognized.
+
+    Those of organs and tumors are left out: public sets name their patients after them.
+    """
     words = re.split(r"[\^=\s_,.\\-]+", " ".join(texts))
-    return tuple(sorted({word for word in words if len(word) >= _SHORTEST_WORD}))
+    found = {word for word in words if len(word) >= _SHORTEST_WORD}
+    return tuple(sorted(word for word in found if word.lower() not in _WORDS_OF_BODIES))
 
 
 def without_words(text: str, words: Collection[str]) -> str:
@@ -44,7 +50,7 @@ def without_words(text: str, words: Collection[str]) -> str:
 
 def shown_description(text: str, name_words: Sequence[str]) -> str:
     """The words of protocols in a description, the others hidden."""
-    parts = re.split(r"([A-Za-z0-9]+|\w+)", without_words(text, name_words))
+    parts = re.split(r"([^\W_]+)", without_words(text, name_words))
     shown = "".join(
         part if index % 2 == 0 or _is_known(part) else HIDDEN for index, part in enumerate(parts)
     )
@@ -53,4 +59,5 @@ def shown_description(text: str, name_words: Sequence[str]) -> str:
 
 def _is_known(word: str) -> bool:
     lower = word.lower()
-    return lower in _WORDS_OF_PROTOCOLS or _NUMBER.fullmatch(lower) is not None
+    bare = re.sub(r"^[23]d(?=.)|(?<=\D)\d{1,2}$", "", lower)
+    return bool({lower, bare} & _WORDS_OF_PROTOCOLS) or _NUMBER.fullmatch(lower) is not None

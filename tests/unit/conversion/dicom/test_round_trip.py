@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from nnmtl.errors import NnmtlError
 
@@ -29,6 +30,22 @@ def random_exam(dicom, rng, phases, slices):
     )
 
 
+def stored_otherwise(rng, exam, files):
+    """The same voxels, signed or not, in 12 bits or 16, in some transfer syntax."""
+    is_signed, is_short = bool(rng.integers(2)), bool(rng.integers(2))
+    exam.voxels = exam.voxels - (400 if is_signed else 0)
+    syntax = rng.choice([ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+    for index, file in enumerate(files):
+        stored = exam.voxels[divmod(index, exam.voxels.shape[1])].astype("<i2")
+        file.PixelData = (stored & 0x0FFF if is_short else stored).tobytes()
+        file.PixelRepresentation = int(is_signed)
+        file.BitsStored, file.HighBit = (12, 11) if is_short else (16, 15)
+        if syntax == RLELossless:
+            file.compress(RLELossless, generate_instance_uid=False)
+        file.file_meta.TransferSyntaxUID = syntax
+    return files
+
+
 def outcome(dicom, exam, files, order=None):
     """The phases found, or None after a refusal, which must be one line."""
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +55,9 @@ def outcome(dicom, exam, files, order=None):
         except NnmtlError as error:
             message = str(error)
         else:
+            event("recovered")
             return dataset.phases(exam), dataset.row
+    event(f"refused: {message.partition(':')[2].partition(',')[0].strip()}")
     assert "\n" not in message
     assert folder not in message
     return None, None
@@ -52,7 +71,7 @@ def check_round_trip(dicom, seed, phases, slices, is_multiframe):
         exam.has_series_per_phase = False
         files, order = [dicom.enhanced(exam, order=order)], None
     else:
-        files = exam.files()
+        files = stored_otherwise(rng, exam, exam.files())
     found, row = outcome(dicom, exam, files, order)
     np.testing.assert_array_equal(found, exam.voxels)
     times = [float(time) for time in row["times_s"].split(";")]
@@ -89,6 +108,24 @@ def check_dropped_from_one(dicom, seed, phases, slices):
     found, _ = outcome(dicom, exam, files, rng.permutation(len(files)))
     if found is not None:
         np.testing.assert_allclose(found, exam.voxels * 0.5 + 3)
+
+
+def check_dropped_by_name(dicom, seed, phases, slices):
+    """Any one tag of all files: what comes back is right."""
+    rng = np.random.default_rng(seed)
+    exam = random_exam(dicom, rng, phases, slices)
+    files = exam.files()
+    keywords = sorted({element.keyword for element in files[0]})
+    keyword = keywords[rng.integers(len(keywords))]
+    for file in files:
+        del file[keyword]
+    found, row = outcome(dicom, exam, files, rng.permutation(len(files)))
+    if found is None:
+        event(f"refused without {keyword}")
+    else:
+        np.testing.assert_array_equal(found, exam.voxels)
+        times = [float(time) for time in row["times_s"].split(";")]
+        assert times == list(dicom.STARTS_S[:phases])
 
 
 def check_damaged(dicom, seed, phases, slices, damage):
@@ -157,6 +194,12 @@ def test_a_tag_missing_in_one_file_changes_nothing_or_is_told(dicom, seed, phase
     check_dropped_from_one(dicom, seed, phases, slices)
 
 
+@settings(max_examples=FEW, deadline=None)
+@given(seeds, phase_counts, slice_counts)
+def test_a_tag_missing_in_all_files_changes_nothing_or_is_told(dicom, seed, phases, slices):
+    check_dropped_by_name(dicom, seed, phases, slices)
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @settings(max_examples=6, deadline=None)
 @given(seeds, phase_counts, st.integers(3, 5))
@@ -172,5 +215,6 @@ def test_many_random_examinations(dicom, seed, phases, slices, is_multiframe, da
     check_round_trip(dicom, seed, phases, slices, is_multiframe)
     check_dropped_from_all(dicom, seed, phases, slices, dropped)
     check_dropped_from_one(dicom, seed, phases, slices)
+    check_dropped_by_name(dicom, seed, phases, slices)
     damage = data.draw(st.sampled_from(DAMAGES))
     check_damaged(dicom, seed, phases, max(3, slices), damage)
