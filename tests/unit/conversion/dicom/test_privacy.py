@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import warnings
 from itertools import count
 from pathlib import Path
 
@@ -20,11 +21,7 @@ NEEDED = {
     *("00080020", "00080021", "00080022", "00080023", "0008002A"),
     *("00080030", "00080031", "00080032", "00080033"),
 }
-UIDS = {
-    "0020000D": "111",
-    "0020000E": "222",
-    "00200052": "333",
-}  # the same in all files of a series
+UIDS = {"0020000D", "0020000E", "00200052"}  # an examination has its own, which are searched for
 TEXTS = {"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 
 
@@ -141,9 +138,11 @@ def tell(tmp_path, capfd, caplog, *options):
     caplog.set_level(logging.DEBUG)
     caplog.clear()
     capfd.readouterr()
-    with pytest.raises(SystemExit) as ended:
+    warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as warned, pytest.raises(SystemExit) as ended:
         run(lambda: main(["dicom", str(tmp_path / "source"), "-d", "7", *options]))
-    return ended.value.code, "\n".join([*capfd.readouterr(), caplog.text])
+    told = [*capfd.readouterr(), caplog.text, *(str(warning.message) for warning in warned)]
+    return ended.value.code, "\n".join(told)
 
 
 @pytest.fixture(autouse=True)
@@ -224,6 +223,21 @@ def test_a_refusal_tells_no_identifier(planted, tmp_path, capfd, caplog, damage)
     assert code == 2, told
     assert leaks(planted, tmp_path, told) == []
     code, told = tell(tmp_path, capfd, caplog, "--skip-refused")
+    assert leaks(planted, tmp_path, told) == []
+
+
+def test_values_that_pydicom_doubts_are_not_quoted(planted, tmp_path, capfd, caplog, monkeypatch):
+    monkeypatch.setattr(pydicom.config.settings, "_writing_validation_mode", pydicom.config.IGNORE)
+    uid = f"1.2.{planted.value('LO')}"
+    for path in files_of(tmp_path):
+        file = pydicom.dcmread(path)
+        if file.SeriesNumber == 3:
+            file.StudyInstanceUID = uid
+            file.save_as(path)
+    with pytest.warns(UserWarning, match=f"Invalid value for VR UI: '{uid}'"):
+        str([pydicom.dcmread(path).get("StudyInstanceUID") for path in files_of(tmp_path)])
+    code, told = tell(tmp_path, capfd, caplog)
+    assert code == 0, told
     assert leaks(planted, tmp_path, told) == []
 
 
