@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,19 +129,35 @@ def _with_known_study(slices: Sequence[Slice]) -> list[Slice]:
             "slices without; export them again."
         )
     study_of = {item.series.uid: item.series.study_uid for item in slices if item.series.study_uid}
+    studies_of: dict[str, set[Series]] = defaultdict(set)
+    for item in slices:
+        if item.series.study_uid:
+            studies_of[item.series.patient_id].add(item.series)
     known = []
     for item in slices:
-        study_uid = item.series.study_uid or study_of.get(item.series.uid) or _visit(item.series)
+        study_uid = item.series.study_uid or study_of.get(item.series.uid)
+        study_uid = study_uid or _visit(item.series, studies_of[item.series.patient_id])
         known.append(replace(item, series=replace(item.series, study_uid=study_uid)))
     return known
 
 
-def _visit(series: Series) -> str:
-    """What stands for an absent StudyInstanceUID: patient, day and accession, else the series."""
-    day = series.study_time.partition(" ")[0]
-    if not (series.patient_id and day):
-        return series.uid
-    return f"{series.patient_id} {day} {series.accession}"
+def _visit(series: Series, told: Collection[Series]) -> str:
+    """What stands for an absent StudyInstanceUID: the one that others of the patient's day have.
+
+    Where none of the patient has one, patient, day and accession tell the examinations.
+    """
+    day = _day(series)
+    same_day = {other.study_uid for other in told if _day(other) == day}
+    if not (series.patient_id and day) or len(same_day) > 1 or (told and not same_day):
+        raise NnmtlError(
+            "SOURCE: expected StudyInstanceUID in every image, or one examination a day of every "
+            "PatientID, got an image that may belong to several; export it again."
+        )
+    return same_day.pop() if same_day else f"{series.patient_id} {day} {series.accession}"
+
+
+def _day(series: Series) -> str:
+    return series.study_time.partition(" ")[0]
 
 
 def _exam(study_uid: str, slices: Sequence[Slice]) -> Exam:

@@ -176,6 +176,27 @@ def test_series_without_study_belong_to_the_patients_day(dicom, tmp_path):
         )
 
 
+def test_a_series_that_lost_its_study_is_no_examination_of_its_own(dicom, tmp_path):
+    """Two phases of one slice each would become two cases of one phase."""
+    exam = dicom.default_exam(phases=2, shape=(1, 5, 6), has_series_per_phase=True)
+    files = exam.files()
+    del files[1].StudyInstanceUID
+    dicom.write(tmp_path / "source", files)
+    assert_comes_back(dicom, tmp_path, exam)
+
+
+@pytest.mark.parametrize("lost", ["StudyDate", "PatientID"])
+def test_a_series_that_may_be_of_any_examination_is_refused(dicom, tmp_path, lost):
+    exam = dicom.default_exam(phases=2, has_series_per_phase=True)
+    files = exam.files()
+    for file in files[4:]:
+        del file.StudyInstanceUID
+        del file[lost]
+    dicom.write(tmp_path / "source", files)
+    with pytest.raises(NnmtlError, match="expected StudyInstanceUID in every image, or one exam"):
+        dicom.convert(tmp_path / "source", tmp_path / "raw")
+
+
 def test_two_visits_under_one_study_are_not_mixed(dicom, tmp_path, exam):
     second = dicom.default_exam(phases=2, study_uid=exam.study_uid, series_number=8)
     files = second.files()
