@@ -108,8 +108,8 @@ def parse_masks(pattern: str | None, source: Path) -> tuple[Path, str] | None:
         return None
     if "{patient}" not in pattern and "{case}" not in pattern:
         raise NnmtlError(
-            f"--masks: expected {{patient}} or {{case}} in the pattern, got {pattern!r}; put it "
-            "where the name of the file tells whose mask it is."
+            "--masks: expected {patient} or {case} in the pattern, got neither; put one where the "
+            "name of the file tells whose mask it is."
         )
     return source, pattern
 

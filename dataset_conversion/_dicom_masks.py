@@ -16,7 +16,7 @@ from nnmtl.dataset_conversion._dicom_rtstruct import read_roi_label_map, read_ro
 from nnmtl.dataset_conversion._dicom_scan import Exam
 from nnmtl.dataset_conversion._dicom_seg import Segment, read_label_map, read_segments
 from nnmtl.dataset_conversion._dicom_slice import Slice
-from nnmtl.dataset_conversion._dicom_words import shown_description, without_words
+from nnmtl.dataset_conversion._dicom_words import shown_description, shown_label
 from nnmtl.dataset_conversion._mask_file import read_file_label_map, read_values
 
 ReadLabelMap = Callable[[Path, ImageHeader, Mapping[int, int]], npt.NDArray[np.uint8]]
@@ -45,7 +45,7 @@ class Mask:
 
 def shown_labels(mask: Mask, segments: Sequence[Segment]) -> list[str]:
     """The labels of some segments of a mask as they may be shown."""
-    return [without_words(segment.label, mask.name_words) for segment in segments]
+    return [shown_label(segment.label, mask.name_words) for segment in segments]
 
 
 def find_masks(
@@ -70,7 +70,7 @@ def find_masks(
 
 
 def files_of_exam(source: Path, pattern: str, exam: Exam, identity: Identity) -> list[Path]:
-    """The masks beside an examination, sorted.
+    """The masks beside an examination, sorted; folders of such a name are none.
 
     Args:
         source: folder that the pattern starts from.
@@ -87,7 +87,8 @@ def files_of_exam(source: Path, pattern: str, exam: Exam, identity: Identity) ->
     for name, value in names.items():
         pattern = pattern.replace(name, glob.escape(value))
     anchor = Path(pattern).anchor
-    return sorted(Path(anchor or source).glob(pattern.removeprefix(anchor)))
+    found = Path(anchor or source).glob(pattern.removeprefix(anchor))
+    return sorted(path for path in found if path.is_file())
 
 
 def read_masks(masks: Sequence[Mask], grid: ImageHeader, label: int) -> npt.NDArray[np.uint8]:

@@ -48,20 +48,21 @@ def rows_of_case(case: Case) -> list[tuple[str, ...]]:
 def warnings_of_case(case: Case) -> list[str]:
     """What somebody should look at before the case is used, as clauses."""
     found = []
+    taken = [stack for stack in (case.selection.chosen, *case.sequences.values()) if stack]
     for stack in case.selection.stacks:
         signs = sorted({item.series.burned_in for item in stack.slices} - {""})
         if signs:
-            use = "taken" if stack is case.selection.chosen else "not taken"
+            use = "taken" if any(stack is other for other in taken) else "not taken"
             found.append(
                 f"series {_number(stack.first.series)} ({use}) may have text burned into its "
                 f"voxels ({', '.join(signs)}); look at it"
             )
-    chosen = case.selection.chosen
-    if chosen and len({item.scale_slope for item in chosen.slices}) > 1:
-        found.append(
-            f"series {_number(chosen.first.series)}: Philips' scale slope, which is not applied, "
-            "differs from slice to slice; its phases may not compare"
-        )
+    found += [
+        f"series {_number(stack.first.series)}: Philips' scale slope, which is not applied, "
+        "differs from slice to slice; its voxels may not compare"
+        for stack in taken
+        if len({item.scale_slope for item in stack.slices}) > 1
+    ]
     return found
 
 

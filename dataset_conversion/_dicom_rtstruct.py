@@ -25,6 +25,7 @@ from nnmtl.errors import NnmtlError
 _GROSS_TUMOR_VOLUME = "GTV"
 _CLOSED = "CLOSED_PLANAR"
 _CLOSED_XOR = "CLOSEDPLANAR_XOR"  # an area that two contours share is left out
+_NOT_CLOSED = {"POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"}
 _TOLERANCE_VOXELS = 0.1
 _FEWEST_SLICES = 3  # from which on contours on every other slice are no accident
 
@@ -97,10 +98,10 @@ def _contours(file: Dataset) -> dict[int, list[Dataset]]:
 def _mask(contours: Sequence[Dataset], grid: ImageHeader) -> npt.NDArray[np.bool_]:
     kinds = {text_of(contour, "ContourGeometricType") for contour in contours}
     if not kinds <= {_CLOSED, _CLOSED_XOR}:
-        told = ", ".join(sorted(kinds - {_CLOSED, _CLOSED_XOR}))
+        told = ", ".join(sorted(kinds & _NOT_CLOSED))  # another text could be anything
         raise NnmtlError(
-            f"expected closed contours of a tumor, got {told or 'no type'}; draw its border, or "
-            "name other regions with --tumor"
+            f"expected closed contours of a tumor, got {told or 'no known type'}; draw its border, "
+            "or name other regions with --tumor"
         )
     by_slice: dict[int, list[Points]] = defaultdict(list)
     for contour in contours:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nnmtl.dataset_conversion._dicom_exam import is_candidate
 from nnmtl.dataset_conversion._dicom_geometry import grid_of
-from nnmtl.dataset_conversion._dicom_stack import Stack
+from nnmtl.dataset_conversion._dicom_stack import ECHO_PLANAR, Stack
 from nnmtl.errors import NnmtlError
 
 
@@ -54,7 +54,7 @@ def choose_sequence(
 ) -> Stack | None:
     """The series of a sequence; None if the examination has none.
 
-    Where images as acquired and derived ones are found, the former count.
+    Where images as acquired are found and others (derived, localizers, captures), the former count.
 
     Args:
         wanted: what to find.
@@ -66,7 +66,7 @@ def choose_sequence(
         NnmtlError: if several are found, or one that cannot be used.
     """
     found = [s for s in stacks if s is not image and is_candidate(s, wanted.series)]
-    found = [stack for stack in found if not stack.is_derived] or found
+    found = [stack for stack in found if stack.no_image in ("", ECHO_PLANAR)] or found
     if not found:
         return None
     numbers = ", ".join(stack.first.series.number or "?" for stack in found)

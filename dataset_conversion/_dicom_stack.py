@@ -9,6 +9,8 @@ from nnmtl.dataset_conversion._dicom_phases import Phases, split_phases
 from nnmtl.dataset_conversion._dicom_slice import Slice
 from nnmtl.errors import NnmtlError
 
+ECHO_PLANAR = "echo planar"
+
 # What tells images of one view and sequence apart: field of a slice and tag.
 KINDS = {
     "frame_of_reference": "FrameOfReferenceUID",
@@ -65,7 +67,7 @@ class Stack:
             "secondary capture": self.first.series.is_capture,
             "localizer": self.is_localizer,
             "derived": self.is_derived,
-            "echo planar": self.is_echo_planar,
+            ECHO_PLANAR: self.is_echo_planar,
         }
         return next((name for name, holds in reasons.items() if holds), "")
 

@@ -28,6 +28,18 @@ _WORDS_OF_PROTOCOLS = frozenset(
 )
 # Collections are named after these, patients hardly ever.
 _WORDS_OF_BODIES = {*("brain", "breast", "head", "liver"), *("cancer", "lesion", "mass", "tumor")}
+# Words that name a region: what it is, where, and how radiotherapy calls it (ICRU Report 83).
+_WORDS_OF_REGIONS = frozenset(
+    """
+    and areola artery axilla axillary background body bone cancer carcinoma cavity center centre
+    chest clip core ctv cyst dcis edema enhancing et external extent fgt fibroglandular focus
+    foreground gland gtv gtvn gtvp heart idc index infiltration itv label lesion lesions lobe lung
+    lymph malignant margin mass masses metastases metastasis muscle necrosis necrotic ncr ned net
+    nipple nme nmle nodal node nodes non nonenhancing of outer part pectoral pectoralis primary ptv
+    region rim roi satellite second secondary segment shell skin suspicious tc third tissue tumor
+    tumors tumour tumours upper lower inner ventricle vessel vessels wall whole wt
+    """.split()  # noqa: SIM905 - as above
+)
 _NUMBER = re.compile(r"(fl|ep|p|t|b)?\d{1,3}(d|st|nd|rd|th|s|sec|min|mm|ms)?|b1000")
 
 
@@ -50,14 +62,24 @@ def without_words(text: str, words: Collection[str]) -> str:
 
 def shown_description(text: str, name_words: Sequence[str]) -> str:
     """The words of protocols in a description, the others hidden."""
+    return _shown(text, name_words, _WORDS_OF_PROTOCOLS)
+
+
+def shown_label(text: str, name_words: Sequence[str]) -> str:
+    """The words of regions and protocols in the label of a segment, the others hidden."""
+    return _shown(text, name_words, _WORDS_OF_PROTOCOLS | _WORDS_OF_REGIONS)
+
+
+def _shown(text: str, name_words: Sequence[str], known: frozenset[str]) -> str:
     parts = re.split(r"([^\W_]+)", without_words(text, name_words))
     shown = "".join(
-        part if index % 2 == 0 or _is_known(part) else HIDDEN for index, part in enumerate(parts)
+        part if index % 2 == 0 or _is_known(part, known) else HIDDEN
+        for index, part in enumerate(parts)
     )
     return re.sub(rf"(?:{re.escape(HIDDEN)})+", HIDDEN, shown)
 
 
-def _is_known(word: str) -> bool:
+def _is_known(word: str, known: frozenset[str]) -> bool:
     lower = word.lower()
     bare = re.sub(r"^[23]d(?=.)|(?<=\D)\d{1,2}$", "", lower)
-    return bool({lower, bare} & _WORDS_OF_PROTOCOLS) or _NUMBER.fullmatch(lower) is not None
+    return bool({lower, bare} & known) or _NUMBER.fullmatch(lower) is not None

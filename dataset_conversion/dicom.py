@@ -98,7 +98,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
 
     if not arguments.source:
         raise NnmtlError("SOURCE: expected the folder of DICOM files, got none; name it.")
-    with _silent_pydicom():
+    with _silent_readers():
         exams = scan(Path(arguments.source), may_name_files=arguments.keep_ids)
         identities = _identities(exams, arguments, raw_folder)
         cases = [plan_case(exam, identities[index], wanted) for index, exam in enumerate(exams)]
@@ -116,18 +116,22 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
 
 
 @contextmanager
-def _silent_pydicom() -> Iterator[None]:
-    """Keeps pydicom from telling the values that it doubts, which may be names."""
+def _silent_readers() -> Iterator[None]:
+    """Keeps pydicom from telling the values that it doubts, and ITK paths: both may be names."""
     import pydicom.config
+    import SimpleITK
 
     logger, mode = logging.getLogger("pydicom"), pydicom.config.settings.reading_validation_mode
     was_disabled, logger.disabled = logger.disabled, True
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    tells = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.GlobalWarningDisplayOff()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(tells)
         logger.disabled = was_disabled
         pydicom.config.settings.reading_validation_mode = mode
 
@@ -201,13 +205,13 @@ def _check_masks(arguments: argparse.Namespace, cases: Sequence["Case"]) -> None
         paths = [mask.path for mask in masks]
         if not paths and not all(case.problem for case in cases):
             raise NnmtlError(
-                f"--masks {arguments.masks}: expected a mask of some examination, got none of "
-                f"{len(cases)}; the pattern starts from SOURCE, and {{patient}} is the PatientID."
+                f"--masks: expected a mask of some examination, got none of {len(cases)}; the "
+                "pattern starts from SOURCE, and {patient} is the PatientID."
             )
         if len(set(paths)) < len(paths):
             raise NnmtlError(
-                f"--masks {arguments.masks}: expected masks of one examination each, got one of "
-                "several; add {date} or {case} to the pattern."
+                "--masks: expected masks of one examination each, got one of several; add {date} "
+                "or {case} to the pattern."
             )
     if arguments.tumor is None or any(map(has_mask, cases)):
         return

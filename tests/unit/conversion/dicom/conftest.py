@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, RTStructureSetStorage, generate_uid
 
 from nnmtl.cli.convert import main
 
@@ -159,6 +159,43 @@ def item(**values):
     return ds
 
 
+def contour(affine, corners, z, kind="CLOSED_PLANAR"):
+    """Corners (x, y) on slice z, in voxels; or (x, y, z) where z is None."""
+    indices = np.array([(*corner, z)[:3] for corner in corners], dtype=float)
+    points = indices @ affine[:3, :3].T + affine[:3, 3]
+    return item(
+        ContourGeometricType=kind,
+        NumberOfContourPoints=len(points),
+        ContourData=[f"{number:.8g}" for number in points.ravel()],
+    )
+
+
+def structure_set(exam, rois, *, types=(), frame_of_reference=None):
+    """A file of regions: name to contours."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    ds.SOPClassUID = meta.MediaStorageSOPClassUID = RTStructureSetStorage
+    ds.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds.PatientID, ds.StudyInstanceUID = exam.patient_id, exam.study_uid
+    ds.SeriesInstanceUID, ds.Modality, ds.SeriesNumber = generate_uid(), "RTSTRUCT", 98
+    frame = frame_of_reference or exam.frame_of_reference
+    numbers = range(7, 7 + len(rois))  # they need not begin at 1
+    ds.StructureSetROISequence = Sequence(
+        item(ROINumber=number, ROIName=name, ReferencedFrameOfReferenceUID=frame)
+        for number, name in zip(numbers, rois, strict=True)
+    )
+    ds.ROIContourSequence = Sequence(
+        item(ReferencedROINumber=number, ContourSequence=contours)
+        for number, contours in zip(numbers, rois.values(), strict=True)
+    )
+    ds.RTROIObservationsSequence = Sequence(
+        item(ObservationNumber=number, ReferencedROINumber=number, RTROIInterpretedType=kind)
+        for number, kind in zip(numbers, types or ["GTV"] * len(rois), strict=True)
+    )
+    return ds
+
+
 def smooth_voxels(phases, shape, seed=0):
     """Different numbers everywhere, so that no mistake in order can hide."""
     rng = np.random.default_rng(seed)
@@ -212,10 +249,12 @@ class Tools:
     PHASE_TAGS = PHASE_TAGS
     STARTS_S = STARTS_S
     clock = staticmethod(clock)
+    contour = staticmethod(contour)
     enhanced = staticmethod(enhanced)
     item = staticmethod(item)
     put_pixels = staticmethod(put_pixels)
     smooth_voxels = staticmethod(smooth_voxels)
+    structure_set = staticmethod(structure_set)
     values_at = staticmethod(values_at)
     write = staticmethod(write)
 

@@ -160,6 +160,26 @@ def test_text_in_the_voxels_is_warned_of(dicom, tmp_path, exam, caplog, change, 
     assert "series 3 (" not in caplog.text
 
 
+def test_a_sequence_is_an_image_as_acquired_and_warned_of_as_taken(dicom, tmp_path, exam, caplog):
+    others = {}
+    for number, image_type in ((8, ("ORIGINAL", "PRIMARY")), (9, ("ORIGINAL", "LOCALIZER"))):
+        others[number] = dicom.default_exam(
+            phases=1,
+            study_uid=exam.study_uid,
+            frame_of_reference=exam.frame_of_reference,
+            series_number=number,
+            description="T2",
+            image_type=image_type,
+        ).files()
+    for file in others[8]:
+        file.BurnedInAnnotation, file.EchoTime = "YES", 90
+    dicom.write(tmp_path / "source", [*exam.files(), *others[8], *others[9]])
+    caplog.set_level("INFO")
+    dicom.convert(tmp_path / "source", tmp_path / "raw", "--dry-run", "--sequence", "T2=T2")
+    assert "series 8 (taken) may have text burned into its voxels" in caplog.text
+    assert "localizer, not used" in caplog.text
+
+
 def test_series_without_study_belong_to_the_patients_day(dicom, tmp_path):
     """Each phase is a series of its own: taken for an examination, it would have no contrast."""
     exam = dicom.default_exam(phases=3, has_series_per_phase=True)

@@ -2,12 +2,18 @@
 
 import gzip
 import logging
+import shutil
+import struct
 import warnings
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
+import SimpleITK
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from pydicom.datadict import dictionary_keyword, dictionary_VR
 from pydicom.sequence import Sequence
 
@@ -49,6 +55,7 @@ class Plants:
 
     def __init__(self):
         self.texts, self.attributes, self.numbers = set(), set(), count(1)
+        self.exams = []  # each with its folder and the data set of plants
 
     def value(self, vr):
         number = next(self.numbers)
@@ -90,6 +97,18 @@ class Plants:
         block.add_new(0x10, "LO", self.value("LO"))
         block.add_new(0x11, "PN", self.value("PN"))
 
+    def save(self, file, patient, **own):
+        """Writes a file into a patient's folder, full of plants but for its own values."""
+        _, folder, shared = self.exams[patient]
+        uid = file.SOPInstanceUID
+        file.update(shared)
+        file.StudyDate = file.SeriesDate = file.AcquisitionDate = "19310517"
+        file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = uid
+        for keyword, value in own.items():
+            setattr(file, keyword, value)
+        self.texts |= {uid, file.SeriesInstanceUID}
+        file.save_as(folder / self.value("SH"), enforce_file_format=True)
+
 
 @pytest.fixture
 def planted(dicom, tmp_path, monkeypatch):
@@ -104,13 +123,9 @@ def planted(dicom, tmp_path, monkeypatch):
         shared = pydicom.Dataset()
         plants.plant(shared, tags)
         shared.SeriesDescription = f"AX {str(shared.PatientName).lower()} T1 {plants.value('LO')}"
+        plants.exams.append((exam, folder, shared))
         for file in exam.files():
-            uid = file.SOPInstanceUID
-            file.update(shared)
-            file.StudyDate = file.SeriesDate = file.AcquisitionDate = "19310517"
-            file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = uid
-            plants.texts.add(uid)
-            file.save_as(folder / plants.value("SH"), enforce_file_format=True)
+            plants.save(file, patient)
     plants.texts |= {"19310517", "1931"}
     assert plants.attributes >= set(tags) - NEEDED - UIDS - not_searchable(tags)
     return plants
@@ -252,3 +267,132 @@ def test_the_key_is_the_only_file_with_identifiers(planted, tmp_path, capfd, cap
     assert code == 0
     assert leaks(planted, tmp_path, told) == []
     assert "19310517" in (tmp_path / "key.csv").read_text()
+
+
+REGIONS = ("StructureSetROISequence", "ROIContourSequence", "RTROIObservationsSequence")
+
+
+def add_regions(dicom, plants, kind="CLOSED_PLANAR"):
+    """A structure set of each patient, whose region is named after somebody else."""
+    for patient, (exam, _, _) in enumerate(plants.exams):
+        corners = [(0.5, 0.5), (3.5, 0.5), (3.5, 3.5), (0.5, 3.5)]
+        contours = [dicom.contour(exam.affine, corners, z, kind) for z in range(3)]
+        file = dicom.structure_set(exam, {f"GTV_{plants.value('LO')}^left": contours})
+        regions = {keyword: file[keyword].value for keyword in REGIONS}
+        uid = {"SeriesInstanceUID": file.SeriesInstanceUID}
+        for keyword in ("PatientName", "PatientID"):  # as many programs leave them
+            regions[keyword] = str(plants.exams[patient][2].PatientID)
+        plants.save(file, patient, SeriesDescription="RTSTRUCT", **uid, **regions)
+
+
+def test_regions_are_named_by_known_words_only(planted, dicom, tmp_path, capfd, caplog):
+    add_regions(dicom, planted)
+    code, told = tell(tmp_path, capfd, caplog, "--tumor", "nothing")
+    assert code == 2
+    assert "segments are GTV_***^left; name" in told
+    assert leaks(planted, tmp_path, told) == []
+    code, told = tell(tmp_path, capfd, caplog)
+    assert code == 0, told
+    assert told.count("tumor: GTV_***^left") == 2
+    assert leaks(planted, tmp_path, told) == []
+
+
+def test_a_refused_region_tells_no_identifier(planted, dicom, tmp_path, capfd, caplog):
+    add_regions(dicom, planted, kind=planted.value("CS"))
+    code, told = tell(tmp_path, capfd, caplog)
+    assert code == 2
+    assert "got no known type" in told
+    assert leaks(planted, tmp_path, told) == []
+
+
+def add_masks(plants):
+    """A mask of each patient, in a folder and under a name that tell who it is; the pattern."""
+    parent = plants.exams[0][1].parent / plants.value("LO")
+    parent.mkdir()
+    for exam, _, shared in plants.exams:
+        mask = np.zeros(exam.voxels.shape[1:], np.uint8)
+        mask[1, 2:4, 2:5] = 1
+        image = SimpleITK.GetImageFromArray(mask)
+        image.SetSpacing(exam.spacing)
+        image.SetOrigin(exam.origin)
+        name = f"{shared.PatientID}_{plants.value('LO')}.nii.gz"
+        SimpleITK.WriteImage(image, str(parent / name))
+    return parent, f"{parent}/{{patient}}_*.nii.gz"
+
+
+def test_masks_beside_tell_no_identifier(planted, tmp_path, capfd, caplog):
+    _, pattern = add_masks(planted)
+    code, told = tell(tmp_path, capfd, caplog, "--masks", pattern)
+    assert code == 0, told
+    assert "tumor: 1" in told
+    assert leaks(planted, tmp_path, told) == []
+
+
+def contradict(path):
+    """Writes two scales into a header, of which the reader warns by the name of the file."""
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<4f", content, 280, -9, 0, 0, 50)
+    path.write_bytes(gzip.compress(bytes(content)))
+
+
+def cut_mask(path):
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def put_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def store_decimals(path):
+    image = SimpleITK.Cast(SimpleITK.ReadImage(str(path)), SimpleITK.sitkFloat32)
+    SimpleITK.WriteImage(image + 0.5, str(path))
+
+
+@pytest.mark.parametrize("damage", [contradict, cut_mask, put_folder, store_decimals])
+def test_an_unfit_mask_tells_no_identifier(planted, tmp_path, capfd, caplog, damage):
+    parent, pattern = add_masks(planted)
+    for path in parent.iterdir():
+        damage(path)
+    code, told = tell(tmp_path, capfd, caplog, "--masks", pattern)
+    assert code == (0 if damage is contradict else 2)
+    assert leaks(planted, tmp_path, told) == []
+
+
+@pytest.mark.parametrize("ending", ["{patient}_none.nii.gz", "*_*.nii.gz", "{case}.nii.gz"])
+def test_a_pattern_is_not_quoted(planted, tmp_path, capfd, caplog, ending):
+    parent, _ = add_masks(planted)
+    code, told = tell(tmp_path, capfd, caplog, "--masks", f"{parent}/{ending}")
+    assert code == 2
+    assert "--masks: expected" in told
+    assert leaks(planted, tmp_path, told) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--register", "--n4"]])
+def test_sequences_and_their_pictures_tell_no_identifier(
+    planted, dicom, tmp_path, capfd, caplog, monkeypatch, options
+):
+    """Also what is drawn into pictures, which cannot be searched for it afterwards."""
+    drawn = []
+
+    def savefig(figure, *given, **named):
+        drawn.extend(text.get_text() for text in figure.findobj(Text))
+        return original(figure, *given, **named | {"dpi": 10})  # small, so that it is quick
+
+    original = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    (exam, _, shared), (_, other_folder, _) = planted.exams
+    shutil.rmtree(other_folder)
+    uids = {"study_uid": exam.study_uid, "frame_of_reference": exam.frame_of_reference}
+    other = dicom.default_exam(phases=1, shape=(4, 5, 6), spacing=(0.8, 0.9, 1.5), **uids)
+    text = f"AX T2 {shared.PatientName} {planted.value('LO')}"
+    for file in other.files():
+        planted.save(file, 0, SeriesDescription=text, SeriesNumber=8, EchoTime=90)
+    code, told = tell(tmp_path, capfd, caplog, "--sequence", "T2=T2", *options)
+    assert code == 0, told
+    assert "AX T2 ***" in told
+    assert "channel T2" in told
+    assert list((tmp_path / "raw").rglob("image_steps/*.png"))
+    assert list((tmp_path / "raw").rglob("image_steps.csv"))
+    assert any("T2" in text for text in drawn)
+    assert leaks(planted, tmp_path, "\n".join([told, *drawn])) == []

@@ -1,10 +1,7 @@
 import numpy as np
-import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 from scipy.spatial.transform import Rotation
 
 from nnmtl.cohort.image_file import ImageHeader
@@ -20,45 +17,8 @@ def exam(dicom):
     return dicom.default_exam(phases=2, shape=(6, 7, 9), directions=directions)
 
 
-def contour(dicom, affine, corners, z, kind="CLOSED_PLANAR"):
-    """Corners (x, y) on slice z, in voxels; or (x, y, z) where z is None."""
-    indices = np.array([(*corner, z)[:3] for corner in corners], dtype=float)
-    points = indices @ affine[:3, :3].T + affine[:3, 3]
-    return dicom.item(
-        ContourGeometricType=kind,
-        NumberOfContourPoints=len(points),
-        ContourData=[f"{number:.8g}" for number in points.ravel()],
-    )
-
-
-def structure_set(dicom, exam, rois, *, types=(), frame_of_reference=None):
-    """A file of regions: name to contours."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    ds.SOPClassUID = meta.MediaStorageSOPClassUID = RTStructureSetStorage
-    ds.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = generate_uid()
-    ds.PatientID, ds.StudyInstanceUID = exam.patient_id, exam.study_uid
-    ds.SeriesInstanceUID, ds.Modality, ds.SeriesNumber = generate_uid(), "RTSTRUCT", 98
-    frame = frame_of_reference or exam.frame_of_reference
-    numbers = range(7, 7 + len(rois))  # they need not begin at 1
-    ds.StructureSetROISequence = pydicom.Sequence(
-        dicom.item(ROINumber=number, ROIName=name, ReferencedFrameOfReferenceUID=frame)
-        for number, name in zip(numbers, rois, strict=True)
-    )
-    ds.ROIContourSequence = pydicom.Sequence(
-        dicom.item(ReferencedROINumber=number, ContourSequence=contours)
-        for number, contours in zip(numbers, rois.values(), strict=True)
-    )
-    ds.RTROIObservationsSequence = pydicom.Sequence(
-        dicom.item(ObservationNumber=number, ReferencedROINumber=number, RTROIInterpretedType=kind)
-        for number, kind in zip(numbers, types or ["GTV"] * len(rois), strict=True)
-    )
-    return ds
-
-
 def squares(dicom, exam, slices, **given):
-    return [contour(dicom, exam.affine, SQUARE, z, **given) for z in slices]
+    return [dicom.contour(exam.affine, SQUARE, z, **given) for z in slices]
 
 
 def label_map(dicom, dataset, exam):
@@ -84,9 +44,9 @@ def test_an_ellipsoid_in_any_orientation_has_its_volume_and_place(dicom, tmp_pat
         for z in range(size[2])
         if abs(z - middle[2]) < radii[2]
     }
-    contours = [contour(dicom, exam.affine, ring, z) for z, ring in rings.items()]
+    contours = [dicom.contour(exam.affine, ring, z) for z, ring in rings.items()]
     path = tmp_path_factory.mktemp("rtstruct") / "file"
-    structure_set(dicom, exam, {"GTV": contours}).save_as(path, enforce_file_format=True)
+    dicom.structure_set(exam, {"GTV": contours}).save_as(path, enforce_file_format=True)
     grid = ImageHeader(
         size=tuple(size.tolist()),
         spacing_mm=tuple(spacing),
@@ -101,15 +61,15 @@ def test_an_ellipsoid_in_any_orientation_has_its_volume_and_place(dicom, tmp_pat
 
 
 def test_contours_go_to_their_slices(convert, dicom, exam):
-    file = structure_set(dicom, exam, {"GTV": squares(dicom, exam, (4, 2, 3))})
+    file = dicom.structure_set(exam, {"GTV": squares(dicom, exam, (4, 2, 3))})
     expected = np.zeros(exam.voxels.shape[1:])
     expected[2:5, 2:5, 2:6] = 1
     np.testing.assert_array_equal(label_map(dicom, convert([*exam.files(), file]), exam), expected)
 
 
 def test_a_contour_within_another_is_a_hole(convert, dicom, exam):
-    hole = contour(dicom, exam.affine, [(2.5, 2.5), (3.5, 2.5), (3.5, 3.5), (2.5, 3.5)], 2)
-    file = structure_set(dicom, exam, {"GTV": [*squares(dicom, exam, (2,)), hole]})
+    hole = dicom.contour(exam.affine, [(2.5, 2.5), (3.5, 2.5), (3.5, 3.5), (2.5, 3.5)], 2)
+    file = dicom.structure_set(exam, {"GTV": [*squares(dicom, exam, (2,)), hole]})
     found = label_map(dicom, convert([*exam.files(), file]), exam)
     assert found.sum() == 11
     assert found[2, 3, 3] == 0
@@ -124,7 +84,7 @@ def test_lesions_are_united_and_only_gross_tumor_counts_unless_named(
         "Breast": squares(dicom, exam, (2,)),
         "never drawn": [],
     }
-    file = structure_set(dicom, exam, rois, types=["GTV", "GTV", "ORGAN", "GTV"])
+    file = dicom.structure_set(exam, rois, types=["GTV", "GTV", "ORGAN", "GTV"])
     found = label_map(dicom, convert([*exam.files(), file]), exam)
     assert np.flatnonzero(found.any(axis=(1, 2))).tolist() == [0, 4, 5]
     again = dicom.convert(tmp_path / "source", tmp_path / "again", "--tumor", "breast")
@@ -133,13 +93,13 @@ def test_lesions_are_united_and_only_gross_tumor_counts_unless_named(
 
 def test_regions_of_another_frame_of_reference_are_left(convert, dicom, exam):
     rois = {"GTV": squares(dicom, exam, (2,))}
-    file = structure_set(dicom, exam, rois, frame_of_reference=generate_uid())
+    file = dicom.structure_set(exam, rois, frame_of_reference="1.2.3")
     dataset = convert([*exam.files(), file])
     assert np.unique(label_map(dicom, dataset, exam)).tolist() == [2]  # nnU-Net's ignore
 
 
 def test_a_region_that_was_never_drawn_is_no_empty_tumor(convert, dicom, exam):
-    file = structure_set(dicom, exam, {"GTV": []})
+    file = dicom.structure_set(exam, {"GTV": []})
     assert np.unique(label_map(dicom, convert([*exam.files(), file]), exam)).tolist() == [2]
 
 
@@ -154,12 +114,12 @@ def test_a_region_that_was_never_drawn_is_no_empty_tumor(convert, dicom, exam):
     ],
 )
 def test_what_is_not_on_the_slices_is_refused(convert, dicom, exam, corners, z, kind, message):
-    drawn = [contour(dicom, exam.affine, corners, z, kind)]
+    drawn = [dicom.contour(exam.affine, corners, z, kind)]
     with pytest.raises(NnmtlError, match=message):
-        convert([*exam.files(), structure_set(dicom, exam, {"GTV": drawn})])
+        convert([*exam.files(), dicom.structure_set(exam, {"GTV": drawn})])
 
 
 def test_contours_on_every_other_slice_are_refused(convert, dicom, exam):
-    file = structure_set(dicom, exam, {"GTV": squares(dicom, exam, (1, 3, 5))})
+    file = dicom.structure_set(exam, {"GTV": squares(dicom, exam, (1, 3, 5))})
     with pytest.raises(NnmtlError, match="got 3 at least 2 slices apart"):
         convert([*exam.files(), file])

@@ -1,6 +1,11 @@
 import pytest
 
-from nnmtl.dataset_conversion._dicom_words import shown_description, without_words, words_of
+from nnmtl.dataset_conversion._dicom_words import (
+    shown_description,
+    shown_label,
+    without_words,
+    words_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +22,19 @@ from nnmtl.dataset_conversion._dicom_words import shown_description, without_wor
 )
 def test_only_words_of_protocols_are_shown(text, shown):
     assert shown_description(text, ()) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GTVp_left breast 2", "GTVp_left breast 2"),
+        ("Index lesion (Dr. Jones)", "Index lesion (***. ***)"),
+        ("enhancing-tumor MRN4711", "enhancing-tumor ***"),
+        ("Müller", "***"),
+    ],
+)
+def test_only_words_of_regions_are_shown_of_labels(text, shown):
+    assert shown_label(text, ()) == shown
 
 
 def test_a_name_is_hidden_even_where_it_is_a_word_of_protocols():
