@@ -30,15 +30,18 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the three stages, after the checks that would stop a training."""
     arguments = build_parser().parse_args(argv)
-    from nnmtl.cohort.raw_dataset import check_raw_dataset
-    from nnmtl.errors import NnmtlError
-    from nnmtl.nnunet.fingerprint import extract_fingerprint
     from nnmtl.nnunet.folders import dataset_name, preprocessed_folder, raw_folder
-    from nnmtl.nnunet.planner import plan_experiment, read_preset
-    from nnmtl.nnunet.preprocess import preprocess
+    from nnmtl.nnunet.workers import start_importing
 
     name = dataset_name(arguments.dataset)
     folder = preprocessed_folder(name)
+    start_importing(raw_folder(name).glob("*Tr/*"), arguments.num_processes)
+    from nnmtl.cohort.raw_dataset import check_raw_dataset
+    from nnmtl.errors import NnmtlError
+    from nnmtl.nnunet.fingerprint import extract_fingerprint
+    from nnmtl.nnunet.planner import plan_experiment, read_preset
+    from nnmtl.nnunet.preprocess import preprocess
+
     findings = check_raw_dataset(raw_folder(name))
     for finding in findings:
         print(f"{finding.level}: {finding.message}")

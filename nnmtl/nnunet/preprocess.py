@@ -2,18 +2,14 @@
 
 import json
 import logging
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
-from tqdm import tqdm
 
 from nnmtl.cohort.targets import read_targets
 from nnmtl.errors import NnmtlError
@@ -22,6 +18,7 @@ from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
 from nnmtl.nnunet.grids import read_grids
 from nnmtl.nnunet.journal import Journal
 from nnmtl.nnunet.safe_loading import check_plans
+from nnmtl.nnunet.workers import map_cases
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +34,7 @@ def preprocess(name: str, plans_name: str, configuration: str, *, num_processes:
         name: dataset name.
         plans_name: name of a plans file in the preprocessed folder, without ending.
         configuration: `3d_fullres` or `2d`.
-        num_processes: cases at a time; 1 stays in this process.
+        num_processes: cases at a time at most; few small ones are done in this process.
     """
     raw, preprocessed = raw_folder(name), preprocessed_folder(name)
     plans_path = preprocessed / f"{plans_name}.json"
@@ -70,7 +67,13 @@ def preprocess(name: str, plans_name: str, configuration: str, *, num_processes:
         )
         for case in left
     ]
-    for case in _run(jobs, num_processes):
+    for case in map_cases(
+        _preprocess_case,
+        jobs,
+        files=[path for job in jobs for path in (*job.images, job.label)],
+        num_processes=num_processes,
+        title="Preprocessing",
+    ):
         journal.add(case, notes[case])
     journal.remove()
     shutil.rmtree(target, ignore_errors=True)
@@ -123,28 +126,6 @@ def _remove_others(part: Path, finished: Iterable[str], journal: Journal) -> Non
     for path in part.iterdir():
         if path.name not in known and path != journal.path:
             path.unlink()
-
-
-def _run(jobs: list[_Job], num_processes: int) -> Iterator[str]:
-    """Ids of the cases as they are done."""
-    if num_processes == 1:
-        yield from map(_preprocess_case, tqdm(jobs, desc="Preprocessing", unit="case"))
-        return
-    # spawn: forking after torch has started threads can deadlock
-    with ProcessPoolExecutor(num_processes, get_context("spawn"), _one_thread) as pool:
-        yield from tqdm(
-            pool.map(_preprocess_case, jobs, chunksize=4),
-            total=len(jobs),
-            desc="Preprocessing",
-            unit="case",
-        )
-
-
-def _one_thread() -> None:
-    import torch
-
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
 
 
 def _preprocess_case(job: _Job) -> str:
