@@ -50,6 +50,22 @@ def preset_name(arguments: argparse.Namespace) -> str:
     return f"{shipped}{added}{colon}{biomarker}"
 
 
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """`--memory-gb` and `--device`, the machine that is planned for."""
+    parser.add_argument(
+        "--memory-gb",
+        type=float,
+        metavar="N",
+        help="of GPU memory (with --device cpu of main memory) to plan for; default nnU-Net's, 8",
+    )
+    parser.add_argument(
+        "--device",
+        default="cuda",
+        choices=["cpu", "cuda"],
+        help="to plan for: cpu narrows network, patch and epochs to what a CPU can train",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """`-device`, as in nnU-Net."""
     parser.add_argument(

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ[variable] = str(output / variable)
     # nnU-Net limits torch to this number of threads while it predicts; it is read at import.
     os.environ.setdefault("nnUNet_def_n_proc", str(os.cpu_count() or 1))
-    # Not at the top: --help must answer at once, and nnU-Net reads its folders at import.
+    # Not at the top: --help must answer at once.
     from nnmtl.cli.train import draw_curves
     from nnmtl.experiments.leave_one_center_out import (
         LeaveOutSettings,

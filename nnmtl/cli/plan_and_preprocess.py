@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from nnmtl.cli.arguments import (
+    add_budget,
     add_dataset,
     add_preset,
     add_processes,
@@ -22,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_dataset(parser)
     add_preset(parser)
     add_spacing_policy(parser)
+    add_budget(parser)
     parser.add_argument("-c", dest="configuration", default="3d_fullres", help="or 2d")
     add_processes(parser)
     return parser
@@ -32,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     from nnmtl.nnunet.folders import dataset_name, preprocessed_folder, raw_folder
     from nnmtl.nnunet.workers import start_importing
+    from nnmtl.planning.budget import Budget
 
+    budget = Budget(device=arguments.device, memory_gb=arguments.memory_gb)
     name = dataset_name(arguments.dataset)
     folder = preprocessed_folder(name)
     start_importing(raw_folder(name).glob("*Tr/*"), arguments.num_processes)
@@ -52,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     read_preset(name, preset_name=arguments.preset)  # refused now, not after the fingerprint
     extract_fingerprint(name, num_processes=arguments.num_processes)
-    plans = plan_experiment(name, preset_name=preset_name(arguments))
+    plans = plan_experiment(name, preset_name=preset_name(arguments), budget=budget)
     preprocess(name, plans, arguments.configuration, num_processes=arguments.num_processes)
     print(
         f"{folder / plans}.json\nnext: nnMTL_train {arguments.dataset} "

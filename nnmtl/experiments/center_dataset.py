@@ -2,14 +2,20 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnmtl.cohort.declaration import KEY, declaration_to_json
 from nnmtl.cohort.raw_dataset import RawDataset, read_raw_dataset
 from nnmtl.cohort.splits import leave_one_center_out
+from nnmtl.cohort.targets import write_targets
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import write_json
 from nnmtl.planning.center_names import center_slug, refuse_equal_slugs
+
+PHANTOM_TRUTH = (
+    "phantom_truth.csv"  # of a synthetic dataset; evaluation reads it, training does not
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +84,27 @@ def write_dataset(source: Path, target: Path, left_out: LeftOut) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     for part, cases in (("Tr", left_out.train), ("Ts", left_out.test)):
         _link(dataset, aside, part, cases)
-    content = {**dataset.dataset_json, "numTraining": len(left_out.train)}
-    write_json(content, aside / "dataset.json")
-    for table in ("targets.csv", "phantom_truth.csv"):
-        if (source / table).is_file():
-            shutil.copyfile(source / table, aside / table)
+    write_json(_dataset_json(dataset, left_out), aside / "dataset.json")
+    with_row = {*left_out.train, *left_out.test} & set(dataset.table.case_ids)
+    write_targets(dataset.table.select(with_row), aside / "targets.csv")
+    if (source / PHANTOM_TRUTH).is_file():
+        shutil.copyfile(source / PHANTOM_TRUTH, aside / PHANTOM_TRUTH)
     aside.rename(target)
+
+
+def _dataset_json(dataset: RawDataset, left_out: LeftOut) -> dict[str, object]:
+    """The source's, about the cases that there are."""
+    cases = {*left_out.train, *left_out.test}
+    missing = dataset.declaration.missing_channels
+    declaration = replace(
+        dataset.declaration,
+        missing_channels={case: missing[case] for case in sorted(cases & set(missing))},
+    )
+    return {
+        **dataset.dataset_json,
+        "numTraining": len(left_out.train),
+        KEY: declaration_to_json(declaration),
+    }
 
 
 def _link(dataset: RawDataset, folder: Path, part: str, cases: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 TARGETS = "targets.csv"
 FINGERPRINT = "nnmtl_fingerprint.json"
 SPLITS = "splits_final.json"
+CENTER_SPLITS = "splits_leave_one_center_out.json"
 CENTERS = "nnmtl_centers.json"  # in a model folder: names of the centers it was trained on
 CENTERS_FOLDER = "centers"  # in a model folder: configurations of centers that it has not seen
 CENTER_FACTS = "nnmtl_center_facts.json"  # in a model folder: what their images are like

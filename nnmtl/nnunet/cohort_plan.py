@@ -6,6 +6,7 @@ from typing import Any
 from nnmtl.cohort.group_geometry import CohortGeometry
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.topology import UnetBudget, plan_topology, planned_topology
+from nnmtl.planning.budget import DEFAULT_GB, Budget, within_budget
 from nnmtl.planning.center_configuration import center_configurations, joining_reasons
 from nnmtl.planning.center_names import REFERENCE, refuse_equal_slugs
 from nnmtl.planning.center_plan import CohortPlan, RoiNeed
@@ -14,13 +15,20 @@ from nnmtl.planning.preset import Preset
 from nnmtl.planning.rules import VIEW_MM
 from nnmtl.planning.spacing import BAND, BANDS, reference_spacing, reference_view_mm
 
+NO_BUDGET = Budget()
 _BALANCED = (
     "per axis the median over centers, each counting by the square root of its number of cases, so "
     "that no large center sets the grid for all"
 )
 
 
-def plan_cohort(geometry: CohortGeometry, preset: Preset, *, num_classes: int = 2) -> CohortPlan:
+def plan_cohort(
+    geometry: CohortGeometry,
+    preset: Preset,
+    *,
+    num_classes: int = 2,
+    budget: Budget = NO_BUDGET,
+) -> CohortPlan:
     """The shared configuration and each center's, without a dataset.
 
     With the policy `pooled`, which has none, it is what `per_center` would give.
@@ -29,6 +37,7 @@ def plan_cohort(geometry: CohortGeometry, preset: Preset, *, num_classes: int = 
         geometry: of the cohort.
         preset: what is not derived from the dataset.
         num_classes: labels of the segmentation, background among them.
+        budget: the machine.
 
     Raises:
         NnmtlError: if there are no 3D images, two centers share a slug, or the preset's U-Net is
@@ -45,10 +54,11 @@ def plan_cohort(geometry: CohortGeometry, preset: Preset, *, num_classes: int = 
             f"--preset {preset.name}: expected a preset with a plain U-Net, whose memory is known "
             "without building it, but this one is residual; explain another preset."
         )
+    preset = within_budget(preset, budget).preset
     topology = plan_topology(
         reference_spacing(geometry.centers),
         reference_view_mm(geometry.centers),
-        unet_budget(preset, geometry, num_classes=num_classes),
+        unet_budget(preset, geometry, num_classes=num_classes, memory_gb=budget.memory_gb),
     )
     need = _roi_need(preset, geometry)
     return plan_centers(geometry.centers, topology, roi_need=need, band=_band(preset))
@@ -73,18 +83,24 @@ def balanced_fingerprint(geometry: CohortGeometry) -> dict[str, list[list[Any]]]
 
 
 def add_centers(
-    plans: dict[str, Any], geometry: CohortGeometry, preset: Preset, *, num_classes: int
+    plans: dict[str, Any],
+    geometry: CohortGeometry,
+    preset: Preset,
+    *,
+    num_classes: int,
+    memory_gb: float | None = None,
 ) -> CohortPlan:
     """Adds each center's configuration to plans whose shared one is complete.
 
     Args:
         plans: nnU-Net's, changed in place.
         geometry: of the cohort.
-        preset: what is not derived from the dataset.
+        preset: what is not derived from the dataset, narrowed to the machine.
         num_classes: labels of the segmentation, background among them.
+        memory_gb: that the shared configuration was planned for; None for nnU-Net's own.
     """
     shared, back = plans["configurations"][REFERENCE], plans["transpose_backward"]
-    budget = unet_budget(preset, geometry, num_classes=num_classes)
+    budget = unet_budget(preset, geometry, num_classes=num_classes, memory_gb=memory_gb)
     is_residual = bool(preset.unet.get("residual"))
     plan = plan_centers(
         geometry.centers,
@@ -103,11 +119,18 @@ def in_array_order(values: Sequence[Any], transpose_backward: Sequence[int]) -> 
     return tuple(values[axis] for axis in transpose_backward)
 
 
-def unet_budget(preset: Preset, geometry: CohortGeometry, *, num_classes: int) -> UnetBudget:
-    """The U-Net that a preset asks for."""
+def unet_budget(
+    preset: Preset, geometry: CohortGeometry, *, num_classes: int, memory_gb: float | None = None
+) -> UnetBudget:
+    """The U-Net that a preset asks for, in so much memory; None for nnU-Net's own."""
     keys = ("base_features", "max_features", "max_stages", "max_patch_voxels", "batch_size")
     asked = {key: preset.unet[key] for key in keys if key in preset.unet}
-    return UnetBudget(num_classes=num_classes, num_cases=geometry.overall.num_cases, **asked)
+    return UnetBudget(
+        num_classes=num_classes,
+        num_cases=geometry.overall.num_cases,
+        memory_gb=memory_gb or DEFAULT_GB,
+        **asked,
+    )
 
 
 def _band(preset: Preset) -> float:

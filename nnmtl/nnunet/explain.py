@@ -11,12 +11,17 @@ from nnmtl.nnunet.cohort_files import FINGERPRINT, read_json
 from nnmtl.nnunet.cohort_plan import has_center_grids, in_array_order, plan_cohort, unet_budget
 from nnmtl.nnunet.folders import preprocessed_folder
 from nnmtl.nnunet.topology import plan_topology
-from nnmtl.planning.explanation import PooledPlan, explain
+from nnmtl.planning.budget import Budget, within_budget
+from nnmtl.planning.center_plan import CohortPlan
+from nnmtl.planning.center_reasons import by_voxels
+from nnmtl.planning.explanation import PooledPlan, explain, explain_budget
 from nnmtl.planning.preset import Preset, load_preset, plans_name
 from nnmtl.planning.spacing import spacing_alone
 
+NO_BUDGET = Budget()
 
-def explain_dataset(name: str, *, preset_name: str) -> str:
+
+def explain_dataset(name: str, *, preset_name: str, budget: Budget = NO_BUDGET) -> str:
     """The plan per center of a dataset that has been planned, beside the plan that it has.
 
     Raises:
@@ -34,18 +39,20 @@ def explain_dataset(name: str, *, preset_name: str) -> str:
     path = folder / f"{plans_name(preset_name)}.json"
     num_classes = len(read_json(folder / "dataset.json")["labels"])
     written = _written_plan(read_json(path), path)
-    plan = plan_cohort(geometry, preset, num_classes=num_classes)
+    plan = plan_cohort(geometry, preset, num_classes=num_classes, budget=budget)
+    limits = _explain_budget(plan, geometry, preset, budget, num_classes=num_classes)
     if has_center_grids(geometry, preset):
-        pooled = _pooled_plan(geometry, preset, num_classes=num_classes)
-        return explain(plan, geometry, pooled) + f"\n{path} has these configurations.\n"
+        pooled = _pooled_plan(geometry, preset, budget, num_classes=num_classes)
+        return explain(plan, geometry, pooled) + limits + _told_written(plan, written, path)
     return (
         explain(plan, geometry, written)
+        + limits
         + f"\n{path} has one grid for all centers, above called nnU-Net's pooled one. Training "
         "uses that; plan with --spacing_policy per_center for what differs per center.\n"
     )
 
 
-def explain_table(path: Path, *, preset_name: str) -> str:
+def explain_table(path: Path, *, preset_name: str, budget: Budget = NO_BUDGET) -> str:
     """The plan per center of a geometry table, beside nnU-Net's pooled plan of the same cases.
 
     Raises:
@@ -53,15 +60,50 @@ def explain_table(path: Path, *, preset_name: str) -> str:
     """
     geometry = cohort_geometry(geometry_fingerprint(path), where=str(path))
     preset = load_preset(preset_name)
-    plan = plan_cohort(geometry, preset)
-    return explain(plan, geometry, _pooled_plan(geometry, preset, num_classes=2))
+    plan = plan_cohort(geometry, preset, budget=budget)
+    pooled = _pooled_plan(geometry, preset, budget, num_classes=2)
+    limits = _explain_budget(plan, geometry, preset, budget, num_classes=2)
+    return explain(plan, geometry, pooled) + limits
 
 
-def _pooled_plan(geometry: CohortGeometry, preset: Preset, *, num_classes: int) -> PooledPlan:
+def _pooled_plan(
+    geometry: CohortGeometry, preset: Preset, budget: Budget, *, num_classes: int
+) -> PooledPlan:
     spacing = spacing_alone(geometry.overall)
-    budget = unet_budget(preset, geometry, num_classes=num_classes)
-    pooled = plan_topology(spacing, geometry.overall.field_of_view_mm, budget)
+    unet = unet_budget(
+        within_budget(preset, budget).preset,
+        geometry,
+        num_classes=num_classes,
+        memory_gb=budget.memory_gb,
+    )
+    pooled = plan_topology(spacing, geometry.overall.field_of_view_mm, unet)
     return PooledPlan(spacing_mm=spacing, patch_size=pooled.patch_size)
+
+
+def _told_written(plan: CohortPlan, written: PooledPlan, path: Path) -> str:
+    """Whether the plans file has what is explained: it may have been planned otherwise."""
+    if written.patch_size == plan.topology.patch_size:
+        return f"\n{path} has these configurations.\n"
+    return (
+        f"\n{path} has others, with a shared patch of {by_voxels(written.patch_size)} voxels; "
+        "plan with these options for the above.\n"
+    )
+
+
+def _explain_budget(
+    plan: CohortPlan,
+    geometry: CohortGeometry,
+    preset: Preset,
+    budget: Budget,
+    *,
+    num_classes: int,
+) -> str:
+    """What the machine changed, and what the plan would be on nnU-Net's usual one."""
+    decisions = within_budget(preset, budget).decisions
+    if not decisions:
+        return ""
+    usual = plan_cohort(geometry, preset, num_classes=num_classes)
+    return "\n" + explain_budget(decisions, plan, usual)
 
 
 def _written_plan(plans: Mapping[str, Any], path: Path) -> PooledPlan:

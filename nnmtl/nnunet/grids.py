@@ -121,6 +121,11 @@ def read_grids(
     )
 
 
+def grids_of(plans: dict[str, Any], configuration: str) -> Grids:
+    """As `read_grids`, of a plans file's content."""
+    return read_grids(PlansManager(plans), configuration)
+
+
 def _centers(configurations: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Slug → configuration."""
     return {

@@ -10,11 +10,14 @@ from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import (
     get_normalization_scheme,
 )
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 from numpy.typing import NDArray
 
-from nnmtl.cohort.case_geometry import CaseGeometry, measure_tumor
+from nnmtl.cohort.case_geometry import CaseGeometry, measure_tumor, triple
 from nnmtl.cohort.case_intensity import CaseIntensity, measure_intensity
 from nnmtl.cohort.image_file import orientation_of, read_header
+from nnmtl.nnunet.cohort_files import read_json
 from nnmtl.regions.body import body_mask
 
 # Quantiles of a large image are known from every second or third voxel, in an eighth of the time.
@@ -63,6 +66,30 @@ def read_case_facts(
     if label is None:
         geometry = replace(geometry, num_lesions=None)
     return CaseFacts(geometry, _intensity(data, mask, channels))
+
+
+def training_files(raw: Path) -> dict[str, dict[str, Any]]:
+    """Case id → `images` (a file per channel) and `label` of the training cases."""
+    files: dict[str, dict[str, Any]] = get_filenames_of_train_images_and_targets(
+        str(raw), read_json(raw / "dataset.json")
+    )
+    return files
+
+
+def read_first_channel(
+    files: Mapping[str, Any], plans: dict[str, Any], *, tumor_labels: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], tuple[float, float, float]]:
+    """First channel and tumor (Z, Y, X) with their voxel spacing, in the axes of the plans' arrays.
+
+    Args:
+        files: of one case, see `training_files`.
+        plans: whose reader is used.
+        tumor_labels: labels whose union is the tumor.
+    """
+    reader = PlansManager(plans).image_reader_writer_class()
+    data, properties = reader.read_images(files["images"][:1])
+    mask = np.isin(reader.read_seg(files["label"])[0][0], tumor_labels)
+    return data[0], mask, triple(properties["spacing"])
 
 
 def channel_names(dataset_json: Mapping[str, Any]) -> list[str]:

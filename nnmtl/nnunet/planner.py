@@ -5,7 +5,7 @@ import io
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from torch import nn
 from nnmtl.cohort.biomarker import Biomarker, CategoricalBiomarker, ContinuousBiomarker
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.group_geometry import CohortGeometry, cohort_geometry
-from nnmtl.cohort.splits import patient_folds
+from nnmtl.cohort.splits import leave_one_center_out, patient_folds
 from nnmtl.cohort.targets import TargetTable, read_targets
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import (
+    CENTER_SPLITS,
     FINGERPRINT,
     SPLITS,
     TARGETS,
@@ -42,7 +43,9 @@ from nnmtl.planning.architecture import (
     RegionPlan,
     architecture_to_json,
 )
+from nnmtl.planning.budget import Budget, within_budget
 from nnmtl.planning.center_configuration import is_of_center
+from nnmtl.planning.center_plan import Decision
 from nnmtl.planning.preset import Preset, load_preset, planned_biomarkers, plans_name
 from nnmtl.planning.rules import (
     VIEW_MM,
@@ -59,6 +62,7 @@ logger = logging.getLogger(__name__)
 
 NETWORK = "nnmtl.nnunet.network.PlannedMultiTaskUNet"
 PLANNED = ("2d", "3d_fullres")
+NO_BUDGET = Budget()
 
 
 @contextlib.contextmanager
@@ -77,8 +81,20 @@ def _at_least_one_worker() -> Iterator[None]:
 class _PlansHeads(ExperimentPlanner):
     """What both planners add to nnU-Net's: plans that also configure the biomarker heads."""
 
-    def __init__(self, dataset_name_or_id: str, preset: Preset, declaration: Declaration) -> None:
-        super().__init__(dataset_name_or_id, plans_name=plans_name(preset.name))
+    def __init__(
+        self,
+        dataset_name_or_id: str,
+        preset: Preset,
+        declaration: Declaration,
+        *,
+        memory_gb: float | None = None,
+        decisions: Sequence[Decision] = (),
+    ) -> None:
+        """Plans for so much memory, nnU-Net's own target if None; `decisions` are its reasons."""
+        target = {} if memory_gb is None else {"gpu_memory_target_in_gb": memory_gb}
+        super().__init__(dataset_name_or_id, plans_name=plans_name(preset.name), **target)
+        self.memory_gb = memory_gb
+        self.decisions = decisions
         self.preset = preset
         self.declaration = declaration
         self.facts = read_json(preprocessed_folder(self.dataset_name) / FINGERPRINT)
@@ -125,7 +141,13 @@ class _PlansHeads(ExperimentPlanner):
         recursive_fix_for_json_export(plans)
         if self.centers is not None:
             num_classes = len(self.dataset_json["labels"])
-            add_centers(plans, self.centers, self.preset, num_classes=num_classes)
+            add_centers(
+                plans,
+                self.centers,
+                self.preset,
+                num_classes=num_classes,
+                memory_gb=self.memory_gb,
+            )
         self._forget_centers()
         super().save_plans(plans)
 
@@ -149,6 +171,9 @@ class _PlansHeads(ExperimentPlanner):
         _apply_unet_overrides(configuration, self.preset.unet)
         extent = np.array(self.facts["overall"]["tumor_extent_mm"]["p95"])[transpose_forward]
         add_multitask(configuration, self.preset, self.declaration, self.facts, extent.tolist())
+        configuration["nnmtl"]["reasons"] |= {
+            each.subject: f"{each.reason}; otherwise {each.otherwise}" for each in self.decisions
+        }
 
 
 class nnMTLPlanner(_PlansHeads):
@@ -219,10 +244,12 @@ def _preset_taps(preset: Preset, *, num_stages: int) -> tuple[int, ...]:
 _DERIVED = ("regions", "descriptors", "taps", "heads", "continuous_likelihood")
 
 
-def plan_experiment(name: str, *, preset_name: str) -> str:
+def plan_experiment(name: str, *, preset_name: str, budget: Budget = NO_BUDGET) -> str:
     """Writes the plans, and patient-grouped splits if there are none; returns the plans' name."""
     preprocessed = preprocessed_folder(name)
-    preset, declaration = read_preset(name, preset_name=preset_name)
+    whole, declaration = read_preset(name, preset_name=preset_name)
+    narrowed = within_budget(whole, budget)
+    preset = narrowed.preset
     if not (preprocessed / FINGERPRINT).is_file():
         raise NnmtlError(
             f"{preprocessed}: expected {FINGERPRINT}, found none. "
@@ -230,9 +257,16 @@ def plan_experiment(name: str, *, preset_name: str) -> str:
         )
     table = read_targets(preprocessed / TARGETS, declaration)
     write_splits(table, preprocessed)
+    write_center_splits(table, preprocessed)
     with contextlib.redirect_stdout(io.StringIO()), _at_least_one_worker():
         planner = nnMTLPlannerResEncL if preset.unet.get("residual") else nnMTLPlanner
-        planner(name, preset, declaration).plan_experiment()
+        planner(
+            name,
+            preset,
+            declaration,
+            memory_gb=budget.memory_gb,
+            decisions=narrowed.decisions,
+        ).plan_experiment()
     logger.info("Planned %s for %s", plans_name(preset_name), name)
     return plans_name(preset_name)
 
@@ -265,6 +299,16 @@ def write_splits(table: TargetTable, preprocessed: Any) -> None:
         return
     folds = patient_folds(table)
     write_json([{"train": list(fold.train), "val": list(fold.validation)} for fold in folds], path)
+
+
+def write_center_splits(table: TargetTable, preprocessed: Any) -> None:
+    """Writes a split per center, which holds its cases out; none where there is one center."""
+    if len(set(table.centers)) > 1:
+        splits = [
+            {"center": center, "train": list(fold.train), "val": list(fold.validation)}
+            for center, fold in leave_one_center_out(table).items()
+        ]
+        write_json(splits, preprocessed / CENTER_SPLITS)
 
 
 def _check_existing_splits(path: Any, table: TargetTable) -> None:

@@ -1,5 +1,6 @@
 """A plan in plain text: per center what was decided, why, and what it would have been otherwise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnmtl.cohort.group_geometry import Axes, CohortGeometry
@@ -37,6 +38,23 @@ def explain(plan: CohortPlan, geometry: CohortGeometry, pooled: PooledPlan) -> s
         *(_center(center, plan, pooled) for center in plan.centers),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def explain_budget(decisions: Sequence[Decision], plan: CohortPlan, usual: CohortPlan) -> str:
+    """What a machine's limits changed, ending in a line feed.
+
+    Args:
+        decisions: the limits.
+        plan: within them.
+        usual: without.
+    """
+    here, there = (
+        f"patch of {by_voxels(each.topology.patch_size)} voxels, {each.topology.batch_size} per "
+        f"batch, {len(each.topology.strides)} stages"
+        for each in (plan, usual)
+    )
+    lines = ["Limits of the machine", f"  * {here}. Otherwise: {there}."]
+    return "\n".join([*lines, *map(_told, decisions)]) + "\n"
 
 
 def _heading(plan: CohortPlan, geometry: CohortGeometry) -> str:

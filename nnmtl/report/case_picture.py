@@ -82,7 +82,7 @@ def draw_slice(shown: Slice, *, is_phantom: bool) -> Figure:
             _draw_image(axes, shown)
             axes.set_title(title)
             if is_phantom:
-                _mark_phantom(axes)
+                mark_phantom(axes)
         _draw_frame(whole, box)
         _draw_outlines(outlines, shown)
         _zoom(outlines, box)
@@ -167,7 +167,8 @@ def _zoom(axes: Axes, box: tuple[float, float, float, float]) -> None:
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _mark_phantom(axes: Axes) -> None:
+def mark_phantom(axes: Axes) -> None:
+    """Writes the watermark on top of one dark panel."""
     axes.text(
         0.5,
         0.985,

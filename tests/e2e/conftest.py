@@ -152,6 +152,24 @@ def make_small(plans: dict[str, Any]) -> None:
         configuration["nnmtl"].update(SCHEDULE, roi_size=size)
 
 
+@pytest.fixture
+def small_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans that an experiment makes by itself are made small as well."""
+    from nnmtl.experiments import compare_preparation
+    from nnmtl.nnunet.folders import preprocessed_folder
+    from nnmtl.nnunet.planner import plan_experiment
+
+    def plan(name: str, *, preset_name: str) -> str:
+        plans = plan_experiment(name, preset_name=preset_name)
+        path = preprocessed_folder(name) / f"{plans}.json"
+        content = json.loads(path.read_text())
+        make_small(content)
+        path.write_text(json.dumps(content))
+        return plans
+
+    monkeypatch.setattr(compare_preparation, "plan_experiment", plan)
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """The tiny dataset with plans and arrays; read only."""

@@ -7,6 +7,8 @@ import SimpleITK
 
 from nnmtl.cohort.biomarker import BinaryBiomarker, ContinuousBiomarker
 from nnmtl.cohort.case_geometry import CaseGeometry, read_case_geometry
+from nnmtl.cohort.case_intensity import measure_intensity
+from nnmtl.cohort.center_facts import facts_to_share, parse_facts
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.fingerprint import cohort_fingerprint
 from nnmtl.errors import NnmtlError
@@ -116,3 +118,52 @@ def test_the_fine_end_of_the_spacings_is_kept(make_table):
     geometries = {f"case_000{index}": geometry(1.0 + index) for index in range(5)}
     overall = cohort_fingerprint(table, geometries, Declaration(tumor_labels=(1,)))["overall"]
     assert overall["spacing_mm"]["p10"] == pytest.approx([1.4, 1, 1])
+
+
+@pytest.fixture
+def of_two_centers(make_table):
+    """Six cases of A and two of B, with a grid, an orientation and two channels each."""
+    centers = ["A"] * 6 + ["B"] * 2
+    table = make_table(
+        patients=list("abcdefgh"), centers=centers, binary=[0, 1] * 4, continuous=[20] * 8
+    )
+    generator = np.random.default_rng(0)
+    intensities = {}
+    for row, case_id in enumerate(table.case_ids):
+        body = np.stack([generator.normal(100 + row, 10, 400), np.zeros(400)])
+        intensities[case_id] = measure_intensity(
+            body, keeps_scale=[False, False], in_tumor=body[:, :40] * 2
+        )
+    geometries = {
+        case_id: replace(geometry(1.0 + row), orientation="LPS" if row else "AIL")
+        for row, case_id in enumerate(table.case_ids)
+    }
+    return cohort_fingerprint(
+        table, geometries, DECLARATION, intensities=intensities, channels=["pre", "post"]
+    )
+
+
+def test_intensities_are_medians_over_cases_in_body_and_tumor(of_two_centers):
+    first = of_two_centers["centers"]["A"]
+    assert first["body_intensity"]["pre"]["p50"] == pytest.approx(102.5, abs=1.5)
+    assert first["tumor_intensity"]["pre"]["p50"] == pytest.approx(205, abs=6)
+    assert first["body_intensity"]["post"]["p50"] is None, "a channel that was not acquired"
+    assert first["orientations"] == {"AIL": 1, "LPS": 5}
+
+
+def test_a_model_takes_along_groups_of_images_and_no_target(of_two_centers):
+    shared = json.loads(json.dumps(facts_to_share(of_two_centers)))
+    text = json.dumps(shared)
+    assert not any(word in text for word in ("biomarkers", "covariates", "case_0"))
+    assert shared["centers"]["B"] is None, "of two cases the quantiles are single patients'"
+    facts = parse_facts(shared, where="facts.json")
+    assert facts.centers == ("A", "B")
+    low, high = facts.spacing_range_mm[0]
+    assert (low, high) == (pytest.approx(1.25), pytest.approx(5.75))
+
+
+def test_facts_of_an_older_version_are_refused_in_one_sentence(of_two_centers):
+    shared = facts_to_share(of_two_centers)
+    del shared["overall"]["orientations"]
+    with pytest.raises(NnmtlError, match=r"facts\.json: .*extract_fingerprint again"):
+        parse_facts(shared, where="facts.json")

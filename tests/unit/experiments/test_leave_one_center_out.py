@@ -8,6 +8,7 @@ import pytest
 import SimpleITK
 
 from nnmtl.cli.leave_one_center_out import build_parser, main
+from nnmtl.cohort.raw_dataset import check_raw_dataset
 from nnmtl.errors import NnmtlError
 from nnmtl.experiments.center_dataset import dataset_without, left_out_centers, write_dataset
 from nnmtl.experiments.leave_one_center_out import LeaveOutSettings, list_center_jobs
@@ -70,6 +71,9 @@ def test_the_dataset_holds_no_image_of_the_center_among_those_to_learn_from(sour
     assert names["imagesTs"] == ["a1_0000.nii.gz", "a2_0000.nii.gz"]
     assert names["labelsTs"] == ["a1.nii.gz", "a2.nii.gz"]
     assert json.loads((target / "dataset.json").read_text())["numTraining"] == 3
+    assert "t1" not in (target / "targets.csv").read_text()
+    errors = [each.message for each in check_raw_dataset(target) if each.level == "error"]
+    assert not [message for message in errors if "image" in message]
     before = (target / "dataset.json").stat().st_mtime_ns
     write_dataset(source, target, left_out)
     assert (target / "dataset.json").stat().st_mtime_ns == before

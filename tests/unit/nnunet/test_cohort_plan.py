@@ -15,6 +15,7 @@ from nnmtl.nnunet.cohort_plan import (
     has_center_grids,
     plan_cohort,
 )
+from nnmtl.planning.budget import Budget, within_budget
 from nnmtl.planning.center_configuration import OWN_KEYS, center_configurations
 from nnmtl.planning.preset import load_preset
 from nnmtl.planning.spacing import BANDS
@@ -24,6 +25,7 @@ PRESETS = {
     for base in ("spatial_mtl", "tiny_cpu")
     for policy in BANDS
 }
+BUDGETS = (Budget(), Budget(memory_gb=3), Budget(memory_gb=40), Budget(device="cpu"))
 PHANTOM = {
     "A": (2.0, 1.0, 1.0), "B": (1.5, 0.8, 0.8), "C": (3.0, 1.2, 1.2), "D": (1.0, 1.0, 1.0),
 }  # fmt: skip
@@ -81,12 +83,13 @@ def plans_of(plan, order):
 
 
 @settings(deadline=None, max_examples=60)
-@given(cohorts, orders, st.sampled_from(sorted(PRESETS)))
-def test_what_is_written_is_what_is_explained_and_valid(drawn, order, name):
-    geometry, preset = cohort(drawn), PRESETS[name]
-    plan = plan_cohort(geometry, preset)
+@given(cohorts, orders, st.sampled_from(sorted(PRESETS)), st.sampled_from(BUDGETS))
+def test_what_is_written_is_what_is_explained_and_valid(drawn, order, name, budget):
+    geometry = cohort(drawn)
+    plan = plan_cohort(geometry, PRESETS[name], budget=budget)
+    preset = within_budget(PRESETS[name], budget).preset
     plans = plans_of(plan, order)
-    add_centers(plans, geometry, preset, num_classes=2)
+    add_centers(plans, geometry, preset, num_classes=2, memory_gb=budget.memory_gb)
     shared, *_ = plans["configurations"].values()
     own = {key: value for key, value in plans["configurations"].items() if key != "3d_fullres"}
     assert own == center_configurations(plan, order) == json.loads(json.dumps(own))

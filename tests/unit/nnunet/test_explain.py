@@ -18,6 +18,7 @@ from nnmtl.cohort.group_geometry import CohortGeometry, GroupGeometry, cohort_ge
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_plan import plan_cohort
 from nnmtl.nnunet.explain import explain_table
+from nnmtl.planning.budget import Budget
 from nnmtl.planning.preset import load_preset
 from nnmtl.planning.spacing import BAND
 
@@ -242,3 +243,31 @@ def test_a_policy_goes_before_the_biomarker_of_a_single_task():
     arguments = argparse.Namespace(preset="tiny_cpu+single_task:ER", spacing_policy="strict")
     assert preset_name(arguments) == "tiny_cpu+single_task+strict:ER"
     assert preset_name(argparse.Namespace(preset="tiny_cpu", spacing_policy=None)) == "tiny_cpu"
+
+
+def test_a_budget_is_explained_with_what_would_be_otherwise(tmp_path, capsys):
+    rows = [(f"c{at}", "A", 1, 1, 1, 200, 256, 256, 20, 25, 30) for at in range(9)]
+    path = str(write_table(tmp_path / "t.csv", rows))
+    main(["--geometry", path])
+    usual = capsys.readouterr().out
+    assert "Limits of the machine" not in usual
+    main(["--geometry", path, "--device", "cpu", "--memory-gb", "4"])
+    told = capsys.readouterr().out
+    block = told.partition("Limits of the machine\n")[2]
+    patch, otherwise = (part.split("patch of ")[1] for part in block.split("\n")[0].split("Other"))
+    assert patch.split(",")[0] != otherwise.split(",")[0]
+    assert otherwise.split(" voxels")[0] in usual
+    assert "base_features 8: a CPU core" in block
+    assert "memory of 4 GB" in block
+
+
+def test_less_memory_gives_a_smaller_patch_and_batch():
+    geometry = cohort([(((1.0, 1.0, 1.0), (200, 256, 256)), 40)], (30.0, 30.0, 30.0))
+    sizes = [
+        math.prod(plan_cohort(geometry, PRESET, budget=Budget(memory_gb=gb)).topology.patch_size)
+        for gb in (3, 8, 24)
+    ]
+    assert sizes[0] < sizes[1] < sizes[2]
+    assert plan_cohort(geometry, PRESET, budget=Budget(memory_gb=8)) == plan_cohort(
+        geometry, PRESET
+    )

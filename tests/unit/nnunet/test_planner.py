@@ -17,6 +17,7 @@ from nnmtl.nnunet.planner import (
     _apply_unet_overrides,
     _at_least_one_worker,
     add_multitask,
+    write_center_splits,
     write_splits,
 )
 from nnmtl.nnunet.safe_loading import check_plans
@@ -258,3 +259,20 @@ def test_splits_that_share_a_patient_or_name_an_unknown_case_are_refused(
     (tmp_path / "splits_final.json").write_text(json.dumps([fold]))
     with pytest.raises(NnmtlError, match=message):
         write_splits(table, tmp_path)
+
+
+def test_each_of_several_centers_is_held_out_by_a_split_of_its_own(tmp_path):
+    table = TargetTable(
+        case_ids=("c1", "c2", "c3"), patient_ids=("p1", "p2", "p3"), centers=("A", "B", "A")
+    )
+    write_center_splits(table, tmp_path)
+    assert json.loads((tmp_path / "splits_leave_one_center_out.json").read_text()) == [
+        {"center": "A", "train": ["c2"], "val": ["c1", "c3"]},
+        {"center": "B", "train": ["c1", "c3"], "val": ["c2"]},
+    ]
+
+
+def test_one_center_has_no_split_that_leaves_it_out(tmp_path):
+    table = TargetTable(case_ids=("c1",), patient_ids=("p1",), centers=("A",))
+    write_center_splits(table, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.fingerprint import cohort_fingerprint
 from nnmtl.cohort.group_geometry import cohort_geometry
 from nnmtl.cohort.targets import TargetTable
-from nnmtl.nnunet.explain import plan_cohort
+from nnmtl.nnunet.cohort_plan import plan_cohort
 from nnmtl.planning.preset import load_preset
 
 PUBLISHED = ("liver_timdehaan1", "msd_lung_usamakhan843", "nih_fdgpetct")
