@@ -66,6 +66,7 @@ def draw_plan(images: Sequence[CenterImage], *, is_phantom: bool) -> Figure:
     """
     shown = images[:MAX_CENTERS]
     with figure(max(4.6, _PANEL_IN * len(shown)), 5.4, is_phantom=False) as drawn:
+        drawn.set_layout_engine("compressed")  # images of fixed aspect would else lie far apart
         panels = drawn.subplots(2, len(shown), squeeze=False)
         for column, case in enumerate(shown):
             middle = _middle(case.mask)
@@ -124,7 +125,7 @@ def _draw_plane(
             )
             for position, axis in enumerate((down, right))
         )
-        frame = Rectangle((left, top), width, height, fill=False, clip_on=False)
+        frame = Rectangle((left, top), width, height, fill=False)
         frame.set(edgecolor=color, linestyle=style, linewidth=1.6)
         axes.add_patch(frame)
         frames.append((left, left + width, top, top + height))
