@@ -76,8 +76,12 @@ def write_dataset(source: Path, target: Path, left_out: LeftOut) -> None:
 
     A dataset of its own rather than a fold of the source: fingerprint and plans pool all cases of a
     dataset, and would see the center that is to be unseen.
+
+    Raises:
+        NnmtlError: if it is there with other cases.
     """
     if target.is_dir():
+        _refuse_other_cases(target, left_out)
         return
     dataset = read_raw_dataset(source)
     aside = target.with_name(f".{target.name}.part")
@@ -90,6 +94,18 @@ def write_dataset(source: Path, target: Path, left_out: LeftOut) -> None:
     if (source / PHANTOM_TRUTH).is_file():
         shutil.copyfile(source / PHANTOM_TRUTH, aside / PHANTOM_TRUTH)
     aside.rename(target)
+
+
+def _refuse_other_cases(target: Path, left_out: LeftOut) -> None:
+    there = read_raw_dataset(target)
+    if (set(there.train_images), set(there.test_images)) != (
+        set(left_out.train),
+        set(left_out.test),
+    ):
+        raise NnmtlError(
+            f"{target}: expected the cases of the dataset as it is now, but it was made from "
+            "others; name another folder with -o, or remove this one to start anew."
+        )
 
 
 def _dataset_json(dataset: RawDataset, left_out: LeftOut) -> dict[str, object]:

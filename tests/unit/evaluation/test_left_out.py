@@ -60,6 +60,18 @@ def judged(left_out, pooled=None):
     return judge_left_out(parts, beside, dataset="Dataset001_Test")
 
 
+@pytest.fixture(scope="module")
+def caught():
+    """Models that know nothing, beside a pooled one that recognizes the center."""
+    return judged(KNOWS_NOTHING, RECOGNIZES)
+
+
+@pytest.fixture(scope="module")
+def sound():
+    """Models that see the biology, left out and pooled."""
+    return judged(biology(6), biology(3))
+
+
 def only(rows, center, metric="auc"):
     (row,) = [row for row in rows if row.center == center and row.metric == metric]
     return row
@@ -81,9 +93,8 @@ def test_all_centers_together_compare_cases_of_one_center_only():
     assert only(rows, None).left_out.value == pytest.approx(expected)
 
 
-def test_a_model_that_recognizes_the_center_is_caught():
-    rows = judged(KNOWS_NOTHING, RECOGNIZES)
-    row = only(rows, None)
+def test_a_model_that_recognizes_the_center_is_caught(caught):
+    row = only(caught, None)
     truth, scores = (np.concatenate(list(each.values())) for each in (POSITIVE, RECOGNIZES))
     assert row.pooled_mixed.value == pytest.approx(roc_auc_score(truth, scores))
     assert row.pooled_mixed.value > 0.7
@@ -91,8 +102,8 @@ def test_a_model_that_recognizes_the_center_is_caught():
     assert abs(row.pooled.value - 0.5) < 0.15, "within a center there is nothing to recognize"
 
 
-def test_a_model_that_sees_the_biology_is_not_accused():
-    row = only(judged(biology(6), biology(3)), None)
+def test_a_model_that_sees_the_biology_is_not_accused(sound):
+    row = only(sound, None)
     assert not row.has_shortcut
     assert row.difference.lower < 0 < row.difference.upper
 
@@ -118,14 +129,14 @@ def found(rows):
     )
 
 
-def test_the_table_warns_and_says_what_features_tell(tmp_path):
-    result = found(judged(KNOWS_NOTHING, RECOGNIZES))
+def test_the_table_warns_and_says_what_features_tell(tmp_path, caught, sound):
+    result = found(caught)
     for text in (to_text(result), to_markdown(result)):
         assert "SHORTCUT ER" in text
         assert "Features tell the center: balanced accuracy 0.90" in text
         assert "not patient data" in text
         assert f"{NUM} ({POSITIVE['A'].sum()} positive)" in text
-    assert "SHORTCUT" not in to_text(found(judged(biology(6), biology(3))))
+    assert "SHORTCUT" not in to_text(found(sound))
     write_left_out(result, tmp_path)
     content = json.loads((tmp_path / "leave_one_center_out.json").read_text())
     assert content == json.loads(json.dumps(left_out_to_json(result)))

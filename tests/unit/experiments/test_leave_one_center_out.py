@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,14 @@ def test_the_dataset_holds_no_image_of_the_center_among_those_to_learn_from(sour
     before = (target / "dataset.json").stat().st_mtime_ns
     write_dataset(source, target, left_out)
     assert (target / "dataset.json").stat().st_mtime_ns == before
+
+
+def test_a_dataset_that_was_made_from_other_cases_is_refused(source, tmp_path):
+    (left_out,) = left_out_centers(source, ["A"])
+    target = tmp_path / "out" / "Dataset007_Test_without_a"
+    write_dataset(source, target, left_out)
+    with pytest.raises(NnmtlError, match="it was made from others"):
+        write_dataset(source, target, replace(left_out, train=left_out.train[1:]))
 
 
 @pytest.mark.parametrize(
