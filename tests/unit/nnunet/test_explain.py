@@ -257,7 +257,7 @@ def test_a_budget_is_explained_with_what_would_be_otherwise(tmp_path, capsys):
     patch, otherwise = (part.split("patch of ")[1] for part in block.split("\n")[0].split("Other"))
     assert patch.split(",")[0] != otherwise.split(",")[0]
     assert otherwise.split(" voxels")[0] in usual
-    assert "base_features 8: a CPU core" in block
+    assert "base_features 8: the work grows" in block
     assert "memory of 4 GB" in block
 
 
