@@ -28,8 +28,8 @@ class LeftOutRow:
         pooled: of the model that has seen all centers, in cross-validation, on those of these
             cases that it predicted, and for an AUC in pairs of one center; None without one.
         difference: left out - pooled on the same cases; None without a pooled model.
-        pooled_mixed: of the pooled model as it is usually reported, with pairs of cases from
-            different centers; None for one center or a metric without pairs.
+        pooled_mixed: of the pooled model as it is usually reported, on all cases that it predicted
+            and with pairs from different centers; None for a metric without pairs.
         reason: why left_out or its interval is undefined; None if both are defined.
     """
 
@@ -107,8 +107,7 @@ def _rows(
         both = {case: fold * len(parts) + center_of[case] for case, fold in fold_of.items()
                 if case in common}  # fmt: skip
         beside = _by_task(_compare([seen, left_out], both, dataset))
-        if center is None:
-            mixed = _by_task(_compare([seen, left_out], fold_of, dataset))
+        mixed = _by_task(_compare([seen], fold_of, dataset))
     return [
         _row(center, row, beside.get((row.task, row.metric)), mixed.get((row.task, row.metric)))
         for row in alone.rows

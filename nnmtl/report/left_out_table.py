@@ -105,9 +105,10 @@ def _notes(found: LeaveOneCenterOut) -> Iterator[str]:
     for row in found.rows:
         if row.has_shortcut and row.pooled_mixed is not None:
             yield (
-                f"SHORTCUT {row.task}: the pooled AUC of {row.pooled_mixed.value:.2f} is not what "
-                f"an unseen center gets, {row.left_out.value:.2f}, beyond chance: the model may "
-                "recognize the center and its prevalence instead of the biology."
+                f"SHORTCUT {row.task}: the pooled AUC of {row.pooled_mixed.value:.2f} is beyond "
+                f"chance not what {row.center or 'unseen centers'} got unseen, "
+                f"{row.left_out.value:.2f}: the model may recognize the center and its prevalence "
+                "instead of the biology."
             )
     for center, probe in found.probes.items():
         yield f"Model without {center}: {probe_note(probe)}"
