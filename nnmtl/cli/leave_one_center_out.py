@@ -6,7 +6,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmtl.cli.arguments import add_dataset, add_device, add_preset, check_device
+from nnmtl.cli.arguments import (
+    add_dataset,
+    add_device,
+    add_preset,
+    add_spacing_policy,
+    check_device,
+    preset_name,
+)
 from nnmtl.cli.command import run
 
 
@@ -21,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_dataset(parser)
     parser.add_argument("-o", dest="output", type=Path, required=True, help="output folder")
     add_preset(parser)
+    add_spacing_policy(parser)
     parser.add_argument(
         "--centers", nargs="+", metavar="NAME", help="to leave out, one by one (default: each)"
     )
@@ -65,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = LeaveOutSettings(
         source=source,
         output=output,
-        preset=arguments.preset,
+        preset=preset_name(arguments),
         centers=_centers(arguments),
         seed=arguments.seed,
         device=arguments.device,
@@ -99,8 +107,8 @@ def _centers(arguments: argparse.Namespace) -> tuple[str, ...] | None:
 def _command(arguments: argparse.Namespace, center: str) -> str:
     words = [
         "nnMTL_leave_one_center_out", "-d", arguments.dataset, "-o", str(arguments.output),
-        "--preset", arguments.preset, "--seed", str(arguments.seed), "-device", arguments.device,
-        "--only", center,
+        "--preset", preset_name(arguments), "--seed", str(arguments.seed),
+        "-device", arguments.device, "--only", center,
     ]  # fmt: skip
     return shlex.join(words)
 

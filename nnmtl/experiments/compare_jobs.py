@@ -18,7 +18,7 @@ from nnmtl.nnunet.folders import raw_folder, results_folder
 from nnmtl.nnunet.plan_center import plan_new_center
 from nnmtl.nnunet.predict_folder import predict_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
-from nnmtl.nnunet.training_run import SETTINGS, RunSettings, train
+from nnmtl.nnunet.training_run import SETTINGS, RunSettings, run_record, train
 from nnmtl.planning.preset import file_name_part, plans_name
 
 logger = logging.getLogger(__name__)
@@ -137,12 +137,8 @@ def _is_trained(job: Job) -> bool:
     if not path.is_file() or not (job.fold_folder / CHECKPOINT).is_file():
         return False
     plans = read_json(path)
-    asked = {
-        "seed": job.seed,
-        "plans_name": f"{plans['plans_name']}_seed{job.seed}",
-        "configuration": plans["configurations"][CONFIGURATION],
-    }
-    if read_json(job.fold_folder / SETTINGS) != asked:
+    plans["plans_name"] += f"_seed{job.seed}"
+    if read_json(job.fold_folder / SETTINGS) != run_record(plans, CONFIGURATION, seed=job.seed):
         raise NnmtlError(
             f"{job.fold_folder}: expected a run as {path} plans it, got one with other plans, "
             "epochs or pretrained weights; move the folder away to train anew."

@@ -12,6 +12,7 @@ from nnmtl.nnunet.fingerprint import extract_fingerprint
 from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
 from nnmtl.nnunet.planner import plan_experiment
 from nnmtl.nnunet.preprocess import preprocess
+from nnmtl.planning.center_configuration import is_of_center
 from nnmtl.planning.preset import plans_name
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,12 @@ def _share_arrays(path: Path) -> None:
 def _what_decides_arrays(plans: dict[str, Any]) -> dict[str, Any]:
     configuration = plans["configurations"][CONFIGURATION]
     own = {key: value for key, value in configuration.items() if key not in _NOT_OF_ARRAYS}
-    return {**own, **{key: plans[key] for key in _OF_ARRAYS}}
+    grids = {
+        name: center["spacing"]
+        for name, center in plans["configurations"].items()
+        if is_of_center(name, center)
+    }
+    return {**own, **{key: plans[key] for key in _OF_ARRAYS}, "grids": grids}
 
 
 def _arrays(path: Path, plans: dict[str, Any]) -> Path:

@@ -22,12 +22,14 @@ from nnmtl.nnunet.cohort_files import CENTER_FACTS, CENTERS_FOLDER, read_json, w
 from nnmtl.nnunet.image_facts import CaseFacts, channel_names, read_case_facts
 from nnmtl.nnunet.prediction_input import find_folds, find_images
 from nnmtl.nnunet.safe_loading import check_plans
+from nnmtl.planning.center_configuration import center_configuration
 from nnmtl.planning.center_names import REFERENCE, center_slug, refuse_equal_slugs
 from nnmtl.planning.center_plan import CenterPlan, RoiNeed, Window
 from nnmtl.planning.centers import plan_center
 from nnmtl.planning.new_center import Difference, differences, verdict
 from nnmtl.planning.new_center_text import tell_new_center
 from nnmtl.planning.rules import VIEW_MM
+from nnmtl.planning.spacing import BAND, BANDS
 from nnmtl.planning.topology import Topology
 from nnmtl.planning.view import size_mm
 
@@ -136,8 +138,14 @@ def _plan(
     (geometry,) = cohort_geometry(fingerprint, where="-i").centers
     topology = _topology(plans)
     roi, need = _region_of_interest(plans, topology, facts)
-    planned = plan_center(geometry, topology, roi=roi, roi_need=need)
+    planned = plan_center(geometry, topology, roi=roi, roi_need=need, band=_band(plans))
     return fingerprint["centers"][center], planned
+
+
+def _band(plans: Mapping[str, Any]) -> float:
+    """As far from the shared grid as the centers of training might be."""
+    section = plans["configurations"][REFERENCE].get("nnmtl", {})
+    return BANDS.get(section.get("spacing_policy"), BAND)
 
 
 def _topology(plans: Mapping[str, Any]) -> Topology:
@@ -183,28 +191,9 @@ def _content(
         "schema": 1,
         "center": center,
         "slug": center_slug(center),
-        "configuration": _configuration(plan, plans["transpose_forward"]),
+        "configuration": center_configuration(plan, plans["transpose_forward"]),
         "reasons": [asdict(decision) for decision in plan.decisions],
         "images": {key: group[key] for key in _IMAGE_FACTS},
         "differences": [asdict(each) for each in found],
         "verdict": conclusion,
-    }
-
-
-def _configuration(plan: CenterPlan, forward: Sequence[int]) -> dict[str, Any]:
-    """As in the plans, in their axis order; the section `nnmtl` says only what is its own."""
-    view, spacing = plan.geometry.field_of_view_mm, plan.spacing_mm
-    section: dict[str, Any] = {
-        "center": plan.geometry.name,
-        "native_spacing_mm": [plan.geometry.spacing_mm[axis] for axis in forward],
-    }
-    if plan.roi is not None:
-        section["roi_size"] = [plan.roi.size[axis] for axis in forward]
-    return {
-        "inherits_from": REFERENCE,
-        "batch_size": plan.batch_size,
-        "patch_size": [plan.patch.size[axis] for axis in forward],
-        "median_image_size_in_voxels": [view[axis] / spacing[axis] for axis in forward],
-        "spacing": [spacing[axis] for axis in forward],
-        "nnmtl": section,
     }

@@ -83,8 +83,8 @@ def train(
         f"nnMTLTrainer__{plans['plans_name']}__{settings.configuration}"
     )
     folder = model / f"fold_{settings.fold}"
-    fingerprint = _fingerprint(settings, plans)
-    checkpoint = _checkpoint(folder, settings, fingerprint)
+    record = _record(settings, plans)
+    checkpoint = _checkpoint(folder, settings, record)
     # The heads' loaders and the order of random draws are repeatable only in one process.
     if settings.device == "cpu":
         os.environ.setdefault("nnUNet_n_proc_DA", "0")
@@ -102,7 +102,7 @@ def train(
     trainer.initialize()
     if checkpoint is None and settings.pretrained_weights is not None:
         warm_start(trainer, settings.pretrained_weights)
-    write_json(fingerprint, folder / SETTINGS)  # only now: a refused start leaves no run behind
+    write_json(record, folder / SETTINGS)  # only now: a refused start leaves no run behind
     _write_centers(preprocessed_folder(settings.dataset), model)
     if checkpoint is not None:
         trainer.load_checkpoint(str(checkpoint))
@@ -167,12 +167,12 @@ def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]
     return plans, read_json(preprocessed / "dataset.json")
 
 
-def _checkpoint(folder: Path, settings: RunSettings, fingerprint: dict[str, Any]) -> Path | None:
+def _checkpoint(folder: Path, settings: RunSettings, record: dict[str, Any]) -> Path | None:
     """The checkpoint to go on from; refuses to overwrite or to mix runs."""
     previous = folder / SETTINGS
     if not previous.is_file():
         return None
-    if read_json(previous) != fingerprint:
+    if read_json(previous) != record:
         raise NnmtlError(
             f"{folder}: holds a run with other plans, epochs or seed, or other pretrained weights, "
             "than asked for now. Ask for the former settings, or move the folder away."
@@ -198,21 +198,28 @@ def _has_validation(folder: Path) -> bool:
     return any((folder / "validation" / name).is_file() for name in names)
 
 
-def _fingerprint(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:
-    """What must be equal for two calls to be the same run."""
+def run_record(plans: dict[str, Any], configuration: str, *, seed: int | None) -> dict[str, Any]:
+    """What must be equal for two calls to be the same run, as `nnmtl_run.json` keeps it.
+
+    Args:
+        plans: whose name has the seed.
+        configuration: that is trained.
+        seed: of the run.
+    """
     configurations = plans["configurations"]
-    fingerprint = {
-        "seed": settings.seed,
+    record = {
+        "seed": seed,
         "plans_name": plans["plans_name"],
-        "configuration": configurations[settings.configuration],
+        "configuration": configurations[configuration],
     }
-    centers = {
-        name: configuration
-        for name, configuration in configurations.items()
-        if is_of_center(name, configuration)
-    }
-    if centers and settings.configuration == REFERENCE:
-        fingerprint["centers"] = centers
+    centers = {name: own for name, own in configurations.items() if is_of_center(name, own)}
+    if centers and configuration == REFERENCE:
+        record["centers"] = centers
+    return record
+
+
+def _record(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:
+    record = run_record(plans, settings.configuration, seed=settings.seed)
     if settings.pretrained_weights is not None:
-        fingerprint["pretrained_weights_sha256"] = weights_hash(settings.pretrained_weights)
-    return fingerprint
+        record["pretrained_weights_sha256"] = weights_hash(settings.pretrained_weights)
+    return record

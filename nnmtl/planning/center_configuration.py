@@ -37,7 +37,7 @@ def center_configurations(
         plain JSON; lengths per axis are in the plans' axis order, reasons in the array's.
     """
     return {
-        center.configuration: _configuration(center, list(transpose_forward))
+        center.configuration: center_configuration(center, transpose_forward)
         for center in plan.centers
         if center.configuration != REFERENCE
     }
@@ -78,7 +78,9 @@ def training_of_center(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Tra
     return parse_training({**shared, **of_training})
 
 
-def _configuration(center: CenterPlan, axes: list[int]) -> dict[str, Any]:
+def center_configuration(center: CenterPlan, transpose_forward: Sequence[int]) -> dict[str, Any]:
+    """One center's configuration; arguments as of `center_configurations`."""
+    axes = list(transpose_forward)
     view, spacing = center.geometry.field_of_view_mm, center.spacing_mm
     section: dict[str, Any] = {
         "center": center.geometry.name,

@@ -10,12 +10,16 @@ import pytest
 import SimpleITK
 import torch
 
+from nnmtl.cli import plan_center, predict
 from nnmtl.errors import NnmtlError
+from nnmtl.experiments.compare_jobs import Job, is_finished
 from nnmtl.inference.predictions import read_predictions
 from nnmtl.network.multitask_unet import MultiTaskUNet
+from nnmtl.nnunet.center_files import read_center_files
 from nnmtl.nnunet.interruption import Interruption
 from nnmtl.nnunet.planner import plan_experiment
 from nnmtl.nnunet.trainer import nnMTLTrainer
+from nnmtl.phantom.cohort import write_cohort
 from nnmtl.planning.center_configuration import OWN_KEYS
 
 pytestmark = pytest.mark.e2e
@@ -280,3 +284,52 @@ def test_a_center_that_came_after_the_training_is_predicted_on_its_grid(
     (case, mask), (_, other) = case_of(new), case_of(known)
     assert case.center == "New"
     np.testing.assert_array_equal(*map(SimpleITK.GetArrayFromImage, (mask, other)))
+
+
+def test_a_center_planned_from_its_images_is_predicted_on_its_own_grid(
+    grid_model, trained_grids, tmp_path, monkeypatch, capsys
+):
+    model = shutil.copytree(grid_model, tmp_path / grid_model.name)
+    raw = tmp_path / "Dataset902_PHANTOM_new"
+    write_cohort(raw, preset="easy", centers={"C": 1}, test_centers={"C": 5}, seed=9)
+    images = raw / "imagesTs"
+    assert plan_center.main(["-m", str(model), "-i", str(images), "--center", "C"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(model / "centers" / "c.json")
+    center, own = read_center_files(model)["c"]
+    # 3 x 1.2 x 1.2 mm are more than 1.4 times coarser than the shared 1.5 x 0.8 x 0.8 mm.
+    assert (center, own["spacing"]) == ("C", pytest.approx((2.1, 1.12, 1.12)))
+    first, *others = sorted(images.iterdir())
+    for path in others:
+        path.unlink()
+    image = SimpleITK.ReadImage(str(first))[20:60, 20:60, 10:34]
+    SimpleITK.WriteImage(image, str(first))
+    measured, measure = [], MultiTaskUNet._measure
+
+    def spied(self, x, mask, spacing_mm):
+        measured.append(tuple(spacing_mm))
+        return measure(self, x, mask, spacing_mm)
+
+    monkeypatch.setattr(MultiTaskUNet, "_measure", spied)
+    words = ["-i", images, "-o", tmp_path / "out", "-m", model, "--center", "C", "-device", "cpu"]
+    assert predict.main([str(word) for word in words]) == 0
+    assert set(measured) == {pytest.approx((2.1, 1.12, 1.12))}
+    case, mask = case_of(tmp_path / "out")
+    assert case.center == "C"
+    assert "UNUSUAL_SPACING" not in case.flags
+    assert mask.GetSize() == image.GetSize()
+    for geometry in ("GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(mask, geometry)() == pytest.approx(getattr(image, geometry)(), abs=1e-4)
+
+
+def test_a_comparison_knows_the_model_as_that_of_the_plans(grid_model, trained_grids, tmp_path):
+    job = Job(
+        dataset=trained_grids.name,
+        output=tmp_path,
+        preset=POLICY,
+        fold=0,
+        seed=0,
+        split="Tr",
+        device="cpu",
+    )
+    assert is_finished(job)
+    assert job.fold_folder == grid_model / "fold_0"

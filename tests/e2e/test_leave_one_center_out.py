@@ -21,6 +21,7 @@ def test_a_center_is_left_out_of_everything_and_judged_once(workspace, tmp_path,
     monkeypatch.setattr(compare_preparation, "check_raw_dataset", lambda _: [])
     out = tmp_path / "out"
     words = ["-d", str(workspace.raw.name), "-o", str(out), "--preset", "tiny_cpu"]
+    words += ["--spacing_policy", "per_center"]
     words += ["--centers", "A", "-device", "cpu"]
     assert leave_one_center_out.main(words) == 0
     name = f"{workspace.name}_without_a"
@@ -32,6 +33,10 @@ def test_a_center_is_left_out_of_everything_and_judged_once(workspace, tmp_path,
     (model,) = (out / "nnUNet_results" / name).iterdir()
     configured = json.loads((model / "centers" / "a.json").read_text())
     assert configured["images"]["num_cases"] == 13
+    assert configured["configuration"]["spacing"] == pytest.approx((2.0, 1.0, 1.0))
+    plans = json.loads((model / "plans.json").read_text())["configurations"]["3d_fullres"]
+    assert plans["nnmtl"]["spacing_policy"] == "per_center"
+    assert plans["spacing"] == pytest.approx((1.5, 0.8, 0.8))
     content = json.loads((out / "leave_one_center_out.json").read_text())
     (dice,) = [row for row in content["rows"] if row["metric"] == "dice"]
     assert (dice["center"], dice["n"]) == ("A", 13)

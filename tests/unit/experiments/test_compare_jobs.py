@@ -79,8 +79,10 @@ class Stages:
         run = {
             "seed": settings.seed,
             "plans_name": f"{plans['plans_name']}_seed{settings.seed}",
-            "configuration": plans["configurations"]["3d_fullres"],
+            "configuration": plans["configurations"].pop("3d_fullres"),
         }
+        if plans["configurations"]:
+            run["centers"] = plans["configurations"]
         (folder / "nnmtl_run.json").write_text(json.dumps(run))
         (folder / "checkpoint_final.pth").touch()
         if predict_validation:
@@ -214,6 +216,18 @@ def test_presets_with_equal_preprocessing_share_their_arrays(tmp_path, stages):
 )
 def test_presets_with_other_preprocessing_have_their_own_arrays(tmp_path, stages, changes):
     plan("tiny_cpu", **changes)
+    run_all(jobs_of(tmp_path, "tiny_cpu", "spatial_mtl"))
+    assert [call for call in stages.calls if "preprocess" in call] == [
+        "preprocess nnMTLPlans_tiny_cpu",
+        "preprocess nnMTLPlans",
+    ]
+
+
+def test_presets_with_other_grids_of_a_center_have_their_own_arrays(tmp_path, stages):
+    path = plan("tiny_cpu")
+    plans = json.loads(path.read_text())
+    plans["configurations"]["3d_fullres_a"] = {"spacing": [3.0, 1.0, 1.0], "nnmtl": {}}
+    path.write_text(json.dumps(plans))
     run_all(jobs_of(tmp_path, "tiny_cpu", "spatial_mtl"))
     assert [call for call in stages.calls if "preprocess" in call] == [
         "preprocess nnMTLPlans_tiny_cpu",
