@@ -115,7 +115,12 @@ def check_dataset(dataset: RawDataset) -> list[Finding]:
 
     Reads every label map and every image, but looks at no image: `experiments.check_dataset` does.
     """
-    return [*check_layout(dataset), *_check_grids(dataset), *_check_label_maps(dataset)]
+    return [*_check_folds(dataset), *check_images(dataset)]
+
+
+def check_images(dataset: RawDataset) -> list[Finding]:
+    """Checks images and label maps; not whether there are enough cases to train from nothing."""
+    return [*_check_files(dataset), *_check_grids(dataset), *_check_label_maps(dataset)]
 
 
 def check_layout(dataset: RawDataset) -> list[Finding]:

@@ -1,6 +1,6 @@
 """Folds of cases: no patient on two sides, targets and centers balanced."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,33 @@ def patient_folds(table: TargetTable, *, num_folds: int = 5, seed: int = 12345) 
         raise NnmtlError(f"folds: expected at least 2, got {num_folds}.")
     parts = split_patients(table, (1,) * num_folds, seed=seed)
     return tuple(_fold(table, validation=part) for part in parts)
+
+
+def folds_beside(
+    table: TargetTable, known: Sequence[Collection[str]], learned: Collection[str]
+) -> tuple[Fold, ...]:
+    """Folds of cases that are new to a model, beside those of its own centers.
+
+    Args:
+        table: all cases.
+        known: per fold, cases that its model has not learned from; they stay its validation cases.
+        learned: cases of the model's own centers; what is not in `known` trains every fold, and so
+            does every other case of such a patient.
+
+    Raises:
+        NnmtlError: if there are fewer new patients than folds.
+    """
+    patient_of = dict(zip(table.case_ids, table.patient_ids, strict=True))
+    unseen = set().union(*known)
+    own = {patient_of[case] for case in learned}
+    trained = {patient_of[case] for case in learned if case not in unseen}
+    new = table.select(case for case, patient in patient_of.items() if patient not in own)
+    folds = []
+    for fold, cases in zip(patient_folds(new, num_folds=len(known)), known, strict=True):
+        stay = {patient_of[case] for case in cases} - trained
+        more = [case for case, patient in patient_of.items() if patient in stay]
+        folds.append(_fold(table, validation=(*fold.validation, *more)))
+    return tuple(folds)
 
 
 def holdout_7_1_2(

@@ -44,13 +44,14 @@ class CenterAlignment(nn.Module):
 
     @torch.no_grad()
     def fit(self, features: Tensor, centers: Sequence[str], patients: Sequence[str]) -> None:
-        """Learns how the centers differ; with fewer than two of enough patients there is nothing.
+        """Learns how the centers differ; with fewer than two of enough patients nothing is aligned.
 
         Args:
             features: (N, F) standardized, of training cases.
             centers: (N,) of each row.
             patients: (N,) of each row.
         """
+        self.is_fitted.fill_(value=False)  # another fit was for another standardization
         known = _large_centers(centers, patients, at_most=len(self.bias))
         if len(known) < 2:
             return

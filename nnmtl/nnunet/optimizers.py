@@ -7,6 +7,7 @@ import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from torch import nn
 
+from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.planning.training import TrainingPlan
 
@@ -40,6 +41,14 @@ def head_optimizer(tower: BiomarkerTower, plan: TrainingPlan) -> torch.optim.Ada
     )
 
 
+def freeze_as_planned(network: MultiTaskUNet, plan: TrainingPlan) -> None:
+    """Takes what the plan leaves as it is out of the training: at a rate of 0 the whole U-Net."""
+    network.encoder.requires_grad_(not plan.freeze_encoder)
+    if plan.lr_unet == 0:
+        for parameter in parameters_without(network, network.tower):
+            parameter.requires_grad_(False)
+
+
 def parameters_of_unet(
     network: nn.Module, tower: BiomarkerTower, plan: TrainingPlan
 ) -> list[nn.Parameter]:
@@ -68,9 +77,12 @@ def clip_and_step(
 ) -> None:
     """Steps each optimizer after clipping its gradients to its limit of the global norm."""
     for optimizer, limit in limits:
+        groups = optimizer.param_groups
+        if all(each.grad is None for group in groups for each in group["params"]):
+            continue  # all of it is frozen
         if scaler is not None:
             scaler.unscale_(optimizer)
-        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        parameters = [each for group in groups for each in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, limit)
         if scaler is None:
             optimizer.step()

@@ -30,6 +30,7 @@ from nnmtl.nnunet.optimizers import (
     CLIP_UNET,
     adamw_for_unet,
     clip_and_step,
+    freeze_as_planned,
     head_optimizer,
     parameters_of_unet,
     set_rate,
@@ -99,7 +100,7 @@ class nnMTLTrainer(nnUNetTrainer):
             return
         if self.plan.task_weighting == "upgrad":
             load_torchjd()  # missed now, not after the warm-up
-        self.unwrapped.encoder.requires_grad_(not self.plan.freeze_encoder)
+        freeze_as_planned(self.unwrapped, self.plan)
         self.targets_sha256 = targets_hash(Path(self.preprocessed_dataset_folder_base))
         if self.plan.ema_decay > 0:
             self.average = AveragedWeights(self.unwrapped, self.plan.ema_decay)
@@ -249,7 +250,8 @@ class nnMTLTrainer(nnUNetTrainer):
         return self.loss.loss(segmentation[0], batch["target"].to(self.device))
 
     def _backward(self, loss: Tensor) -> None:
-        self._scaled(loss).backward()
+        if loss.requires_grad:  # else of a U-Net that stays as it is
+            self._scaled(loss).backward()
 
     def _scaled(self, loss: Tensor) -> Tensor:
         return loss if self.grad_scaler is None else self.grad_scaler.scale(loss)

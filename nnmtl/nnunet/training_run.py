@@ -3,7 +3,7 @@
 import logging
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 
 from nnmtl.cohort.center_facts import facts_to_share
 from nnmtl.errors import NnmtlError
+from nnmtl.nnunet.adapt import Source, start_from
 from nnmtl.nnunet.cohort_files import (
     CENTER_FACTS,
     CENTERS,
@@ -24,6 +25,7 @@ from nnmtl.nnunet.folders import preprocessed_folder, results_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.safe_loading import check_plans
 from nnmtl.nnunet.trainer import nnMTLTrainer
+from nnmtl.nnunet.validation import validate_fold
 from nnmtl.nnunet.warm_start import warm_start, weights_hash
 from nnmtl.planning.center_configuration import is_of_center
 from nnmtl.planning.center_names import REFERENCE
@@ -31,6 +33,7 @@ from nnmtl.planning.center_names import REFERENCE
 logger = logging.getLogger(__name__)
 
 SETTINGS = "nnmtl_run.json"
+BEFORE = "validation_before"  # in a fold's folder: what an adapted model predicted until then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class RunSettings:
         device: cpu, cuda or mps.
         continue_training: goes on from the last checkpoint.
         pretrained_weights: checkpoint whose encoder a new run starts from.
+        adapted: model whose every weight a new run starts from.
     """
 
     dataset: str
@@ -60,6 +64,7 @@ class RunSettings:
     device: str
     continue_training: bool
     pretrained_weights: Path | None = None
+    adapted: Source | None = None
 
 
 def train(
@@ -102,8 +107,14 @@ def train(
     trainer.initialize()
     if checkpoint is None and settings.pretrained_weights is not None:
         warm_start(trainer, settings.pretrained_weights)
+    if checkpoint is None and settings.adapted is not None:
+        start_from(trainer, settings.adapted.checkpoint)
     write_json(record, folder / SETTINGS)  # only now: a refused start leaves no run behind
-    _write_centers(preprocessed_folder(settings.dataset), model)
+    known = () if settings.adapted is None else settings.adapted.centers
+    _write_centers(preprocessed_folder(settings.dataset), model, known)
+    is_judged = predict_validation and settings.fold != "all"
+    if checkpoint is None and settings.adapted is not None and is_judged:
+        validate_fold(trainer, BEFORE)
     if checkpoint is not None:
         trainer.load_checkpoint(str(checkpoint))
     if checkpoint is None or checkpoint.name != CHECKPOINT:
@@ -114,15 +125,16 @@ def train(
     return folder
 
 
-def _write_centers(preprocessed: Path, model: Path) -> None:
+def _write_centers(preprocessed: Path, model: Path, known: Sequence[str]) -> None:
     """The training cases' centers: their names, by which nnMTL_predict knows --center, and facts.
 
-    Facts of the images only, by which nnMTL_plan_center tells how another center differs.
+    Names beside those that an adapted model had known; facts of the images only, by which
+    nnMTL_plan_center tells how another center differs.
     """
     path = preprocessed / FINGERPRINT
     if path.is_file():
         fingerprint = read_json(path)
-        write_json(sorted(fingerprint["centers"]), model / CENTERS)
+        write_json(sorted({*fingerprint["centers"], *known}), model / CENTERS)
         write_json(facts_to_share(fingerprint), model / CENTER_FACTS)
 
 
@@ -222,4 +234,6 @@ def _record(settings: RunSettings, plans: dict[str, Any]) -> dict[str, Any]:
     record = run_record(plans, settings.configuration, seed=settings.seed)
     if settings.pretrained_weights is not None:
         record["pretrained_weights_sha256"] = weights_hash(settings.pretrained_weights)
+    if settings.adapted is not None:
+        record["adapted_sha256"] = weights_hash(settings.adapted.checkpoint)
     return record

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from nnmtl.nnunet.trainer import nnMTLTrainer
 
 
-def validate_fold(trainer: "nnMTLTrainer") -> None:
-    """Writes masks and biomarkers of the validation cases to `fold_k/validation`."""
+def validate_fold(trainer: "nnMTLTrainer", folder: str = "validation") -> None:
+    """Writes masks and biomarkers of the validation cases to this folder in `fold_k`."""
     trainer.set_deep_supervision_enabled(False)
     predictor = nnMTLPredictor(device=trainer.device)
     with trainer.averaged():
@@ -48,7 +48,7 @@ def validate_fold(trainer: "nnMTLTrainer") -> None:
     predict_cases(
         predictor,
         [(case, _reader(validation, case, grid_of)) for case in sorted(validation.identifiers)],
-        Path(trainer.output_folder) / "validation",
+        Path(trainer.output_folder) / folder,
         model=Path(trainer.output_folder_base),
         folds=[trainer.fold],
         center_of=lambda case: table.centers[row_of[case]],

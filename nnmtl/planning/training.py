@@ -31,7 +31,7 @@ class TrainingPlan:
         true_mask_until: share of the iterations by which true masks have faded out for the heads.
         unet_optimizer: "sgd" is nnU-Net's; "adamw" learns more in a few hundred iterations.
         heads_optimizer: "adamw" of their own, or "unet", the U-Net's, at its rate.
-        lr_unet: peak learning rate of encoder and decoder.
+        lr_unet: peak learning rate of encoder and decoder; 0 leaves both as they are.
         freeze_encoder: whether a pretrained encoder stays as it is.
         lr_heads: peak learning rate of the biomarker tower.
         weight_decay_heads: weight decay of the biomarker tower.

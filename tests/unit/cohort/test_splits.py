@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from nnmtl.cohort.biomarker import BinaryBiomarker, ContinuousBiomarker
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.splits import (
+    folds_beside,
     holdout_7_1_2,
     leave_one_center_out,
     patient_folds,
@@ -45,6 +46,34 @@ def test_every_case_is_validated_once_and_no_patient_is_on_two_sides(make_table,
         assert not {patient_of[case] for case in fold.train} & {
             patient_of[case] for case in fold.validation
         }
+
+
+@settings(max_examples=40, deadline=None)
+@given(cohort=cohorts(), random=st.randoms())
+def test_beside_new_cases_those_that_a_model_has_learned_from_are_never_validated(
+    make_table, cohort, random
+):
+    table = make_table(**cohort)
+    patient_of = dict(zip(table.case_ids, table.patient_ids, strict=True))
+    own_patients = random.sample(sorted(set(table.patient_ids)), len(set(table.patient_ids)) - 2)
+    learned = {  # of a patient some cases may be new
+        case for case, patient in patient_of.items() if patient in own_patients and case[-1] != "1"
+    }
+    known = [[case for case in learned if part_of(patient_of[case]) == part] for part in (0, 1)]
+    folds = folds_beside(table, known, learned)
+    seen = {patient_of[case] for case in learned if part_of(patient_of[case]) == 2}
+    for fold, own in zip(folds, known, strict=True):
+        patients = {patient_of[case] for case in fold.validation}
+        assert sorted(fold.train + fold.validation) == list(table.case_ids)
+        assert not {patient_of[case] for case in fold.train} & patients
+        assert not patients & seen
+        assert set(own) <= set(fold.validation)
+        assert not (set(learned) - set(own)) & set(fold.validation)
+
+
+def part_of(patient):
+    """0 and 1: validated by that fold's model; 2: learned from by both."""
+    return int(patient[1:]) % 3
 
 
 @settings(max_examples=40, deadline=None)

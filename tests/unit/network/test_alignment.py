@@ -50,6 +50,15 @@ def test_what_differs_between_patients_of_a_center_stays(scanners):
     assert min(kept) > 0.98
 
 
+def test_a_second_fit_without_two_large_centers_forgets_the_first(scanners):
+    rng, laws, images = scanners
+    alignment = fitted(images)
+    rows = torch.from_numpy(images["A"]).float()
+    alignment.fit(rows, ["A"] * len(rows), [f"p{number}" for number in range(len(rows))])
+    new = torch.from_numpy(draw(rng, *laws["B"], 5)).float()
+    torch.testing.assert_close(alignment(new), new)
+
+
 def test_without_two_large_centers_nothing_changes(scanners):
     rng, laws, images = scanners
     images["B"] = images["B"][: FEWEST_PATIENTS - 1]

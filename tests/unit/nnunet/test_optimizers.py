@@ -9,6 +9,7 @@ from nnmtl.network.tower import BiomarkerTower
 from nnmtl.nnunet.optimizers import (
     LINEAR_RATE,
     clip_and_step,
+    freeze_as_planned,
     head_optimizer,
     parameters_of_unet,
     parameters_without,
@@ -50,6 +51,24 @@ def test_a_fitted_linear_part_moves_slowly_and_an_empty_one_does_not(tower, plan
         }
         assert rates.pop(id(linear)) == pytest.approx(0.5 * factor)
         assert rates[id(tower.head("ER").learned.weight)] == pytest.approx(0.5)
+
+
+def test_at_a_rate_of_0_the_unet_is_frozen_and_its_optimizer_does_no_step(tower, plan):
+    network = torch.nn.Module()
+    network.encoder, network.decoder = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    network.tower = tower
+    freeze_as_planned(network, dataclasses.replace(plan, lr_unet=0.0))
+    frozen = parameters_without(network, tower)
+    assert not any(each.requires_grad for each in frozen)
+    assert all(each.requires_grad for each in tower.parameters())
+    optimizer = torch.optim.SGD(frozen, lr=0.1, weight_decay=0.1)
+    before = [each.clone() for each in frozen]
+    scaler, heads = torch.amp.GradScaler("cpu"), head_optimizer(tower, plan)
+    scaler.scale(sum(each.sum() for each in tower.parameters())).backward()
+    clip_and_step([(optimizer, 1.0), (heads, 1.0)], scaler)  # which has seen no gradient of one
+    assert all(torch.equal(*pair) for pair in zip(before, frozen, strict=True))
+    freeze_as_planned(network, plan)
+    assert all(each.requires_grad for each in network.encoder.parameters())
 
 
 def test_all_groups_share_the_limit_of_a_step(tower, plan):
