@@ -12,15 +12,10 @@ from nnmtl.cohort.biomarker import BinaryBiomarker, CategoricalBiomarker, Contin
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import ClassTarget, TargetTable
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.planner import (
-    NETWORK,
-    _apply_unet_overrides,
-    _at_least_one_worker,
-    add_multitask,
-    write_center_splits,
-    write_splits,
-)
+from nnmtl.nnunet.multitask_plan import NETWORK, add_multitask
+from nnmtl.nnunet.planner import _apply_unet_overrides, _at_least_one_worker
 from nnmtl.nnunet.safe_loading import check_plans
+from nnmtl.nnunet.split_files import write_center_splits, write_splits
 from nnmtl.planning.architecture import parse_architecture
 from nnmtl.planning.preset import load_preset, preset_names
 from nnmtl.planning.rules import ROI_MARGIN_MM
