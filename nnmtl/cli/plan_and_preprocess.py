@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     budget = Budget(device=arguments.device, memory_gb=arguments.memory_gb)
     name = dataset_name(arguments.dataset)
     folder = preprocessed_folder(name)
-    start_importing(raw_folder(name).glob("*Tr/*"), arguments.num_processes)
+    start_importing(raw_folder(name), arguments.num_processes)
     from nnmtl.cohort.raw_dataset import check_raw_dataset
     from nnmtl.errors import NnmtlError
     from nnmtl.nnunet.fingerprint import extract_fingerprint

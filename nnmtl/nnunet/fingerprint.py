@@ -56,15 +56,19 @@ class nnMTLFingerprintExtractor(DatasetFingerprintExtractor):
         if reader is not None:
             self.dataset_json["overwrite_image_reader_writer"] = reader
 
-    def run(self, overwrite_existing: bool = True) -> dict[str, Any]:
-        """Reads every case once and writes dataset_fingerprint.json; an existing one is replaced.
+    def run(self, overwrite_existing: bool = False) -> dict[str, Any]:
+        """Reads every case once and writes dataset_fingerprint.json.
 
-        One case is in memory at a time, or one per worker; the voxels drawn stay, whose number does
-        not grow with that of cases, and some dozen numbers of each.
+        An existing one is kept, and no case read, unless it is to be overwritten. One case is in
+        memory at a time, or one per worker; the voxels drawn stay, whose number does not grow with
+        that of cases, and some dozen numbers of each.
 
         Raises:
             NnmtlError: for grids that no plan can be made for.
         """
+        path = preprocessed_folder(self.dataset_name) / "dataset_fingerprint.json"
+        if path.is_file() and not overwrite_existing:
+            return dict(read_json(path))
         analyses = list(
             map_cases(
                 analyze_case,
@@ -86,7 +90,8 @@ class nnMTLFingerprintExtractor(DatasetFingerprintExtractor):
         geometries = {case_id: of_case.geometry for case_id, of_case in self.facts.items()}
         check_geometries(geometries, where=self.input_folder)
         fingerprint = image_fingerprint(analyses)
-        write_json(fingerprint, preprocessed_folder(self.dataset_name) / "dataset_fingerprint.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(fingerprint, path)
         return fingerprint
 
     def _jobs(self) -> list[CaseFiles]:
@@ -155,8 +160,7 @@ def extract_fingerprint(name: str, *, num_processes: int = 2) -> None:
         reader = _reader(raw, dataset, num_centers=len(set(table.centers)))
         extractor.measure(declaration.tumor_labels, reader=reader)
     logger.info("Extracting the fingerprint of %d cases", len(dataset))
-    preprocessed.mkdir(parents=True, exist_ok=True)
-    extractor.run()
+    extractor.run(overwrite_existing=True)
     if declaration is not None:
         fingerprint = cohort_fingerprint(
             table,

@@ -93,8 +93,9 @@ def read_first_channel(
 
 
 def channel_names(dataset_json: Mapping[str, Any]) -> list[str]:
-    """The channels' names in their order."""
-    names: dict[str, Any] = dataset_json["channel_names"]
+    """The channels' names in their order; like nnU-Net under their older key, too."""
+    key = "channel_names" if "channel_names" in dataset_json else "modality"
+    names: dict[str, Any] = dataset_json[key]
     return [str(names[number]) for number in sorted(names, key=int)]
 
 

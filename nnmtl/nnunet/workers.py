@@ -53,21 +53,30 @@ def worth_workers(files: Iterable[str | Path], num_processes: int) -> int:
     return max(1, min(num_processes, num_bytes // BYTES_PER_WORKER))
 
 
-def start_importing(files: Iterable[str | Path], num_processes: int) -> None:
-    """Has the process that workers are forked from import torch beside what this one does next."""
-    if worth_workers(files, num_processes) > 1:
-        process = _context().Process(target=_one_thread)
-        process.start()
+def start_importing(raw: Path, num_processes: int) -> None:
+    """Has the process that workers are forked from import torch beside what this one does next.
+
+    Args:
+        raw: folder of the dataset that is to be read; nothing starts if it is small.
+        num_processes: workers at most.
+    """
+    files = [path for path in raw.glob("*Tr/*") if path.is_file()]
+    if _has_fork_server() and worth_workers(files, num_processes) > 1:
+        _context().Process(target=_one_thread, daemon=True).start()
 
 
 def _context() -> Any:
     # Not fork: after torch has started threads that can deadlock. A fork server has none; torch and
     # nnU-Net are imported once in it, where spawned workers would each import their own.
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if not _has_fork_server():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_IMPORTED_ONCE)
     return context
+
+
+def _has_fork_server() -> bool:
+    return "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def _one_thread() -> None:
