@@ -134,7 +134,7 @@ def prepare(dataset: str, source: Source, fold: int | str, *, heads_only: bool) 
         heads_only=heads_only,
     )
     path = preprocessed / f"{plans['plans_name']}.json"
-    if path.is_file() and read_json(path) != plans:
+    if path.is_file() and _without_schedule(read_json(path)) != _without_schedule(plans):
         raise NnmtlError(
             f"{path}: expected the plans of {source.folder}, got others, of another model or of "
             "fewer centers; move the file and its arrays away to adapt this model."
@@ -144,11 +144,21 @@ def prepare(dataset: str, source: Source, fold: int | str, *, heads_only: bool) 
         extract_fingerprint(dataset)
     write_json(dataset_json, preprocessed / "dataset.json")
     _split(read_targets(preprocessed / TARGETS, declaration), preprocessed / SPLITS, source, fold)
-    write_json(plans, path)
+    if not path.is_file():
+        write_json(plans, path)
     name: str = plans["plans_name"]
     if not (preprocessed / f"{name}_{source.configuration}").is_dir():
         preprocess(dataset, name, source.configuration)
     return name
+
+
+def _without_schedule(plans: Mapping[str, Any]) -> dict[str, Any]:
+    """What weights and arrays depend on: a person may edit the rest."""
+    configurations = {
+        name: {key: value for key, value in configuration.items() if key != "nnmtl"}
+        for name, configuration in plans["configurations"].items()
+    }
+    return {**plans, "configurations": configurations}
 
 
 def _refuse_other_dataset(
