@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from nnmtl.cohort.declaration import parse_declaration
 from nnmtl.cohort.targets import read_targets
 from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import read_predictions
+from nnmtl.nnunet.adapt import prepare, read_source
 from nnmtl.nnunet.trainer import nnMTLTrainer
 
 pytestmark = pytest.mark.e2e
@@ -181,8 +183,10 @@ def test_the_whole_network_goes_on_from_the_models_weights(new_center, heads_onl
         run_training(trainer)
 
     monkeypatch.setattr(nnMTLTrainer, "run_training", spied)
-    assert adapt(model) == 0
-    (fold,) = workspace.results.with_name(NEW).glob("*_adapted_seed0__*/fold_0")
+    source = read_source(model, 0, "3d_fullres")
+    plans = prepare(NEW, source, 0, heads_only=False)
+    adapted = replace(workspace, name=NEW, plans=plans)
+    fold = adapted.train(adapted=source)
     before, after = weights(model / "fold_0"), weights(fold)
     assert all(content(before[name]) == content(started[name]) for name in before)
     assert any(
@@ -191,7 +195,7 @@ def test_the_whole_network_goes_on_from_the_models_weights(new_center, heads_onl
         if name.startswith("encoder.")
     )
     with pytest.raises(NnmtlError, match="this training has finished"):
-        adapt(model)
+        adapted.train(adapted=source)
 
 
 def change(key, value):
