@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SETUP_FILES := pyproject.toml setup.py .ci/constraints-cpu.txt $(wildcard .ci/torchvision_shim/*.py)
 FAST := not slow and not e2e and not gpu
+# Two workers, a thread each: a file of tests stays in one, so that what its tests share is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: install demo demo-null test test-all check clean
 
@@ -25,17 +27,17 @@ demo-null: $(INSTALLED)
 	$(BIN)/nnMTL_demo --preset null -o demo_null_output
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/python -m pytest -q -m "$(FAST)"
+	$(PYTEST) -q -m "$(FAST)"
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
