@@ -42,9 +42,8 @@ def test_the_commands_lead_from_a_source_to_an_evaluation(tmp_path, monkeypatch,
     assert "next: nnMTL_train 905 3d_fullres 0 -p nnMTLPlans_tiny_cpu" in capsys.readouterr().out
     assert {path.name for path in preprocessed.iterdir()} == {
         "dataset.json", "dataset_fingerprint.json", "nnmtl_fingerprint.json", "targets.csv",
-        "splits_final.json",
-        "splits_leave_one_center_out.json", "nnMTLPlans_tiny_cpu.json", "nnMTLPlans_tiny_cpu_3d_fullres",
-        "gt_segmentations",
+        "splits_final.json", "splits_leave_one_center_out.json", "nnMTLPlans_tiny_cpu.json",
+        "nnMTLPlans_tiny_cpu_3d_fullres", "gt_segmentations",
     }  # fmt: skip
 
     training = ["905", "3d_fullres", "0", "-p", "nnMTLPlans_tiny_cpu", "-device", "cpu"]
