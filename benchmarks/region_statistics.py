@@ -47,6 +47,7 @@ def load(model: Path):
 
     make_trainer_findable()
     predictor = load_predictor(model, [0], device=torch.device("cpu"), exact=False)
+    predictor.grid = predictor.grids.reference
     predictor.multitask.load_state_dict(predictor.list_of_parameters[0])
     predictor.multitask.eval()
     return predictor
