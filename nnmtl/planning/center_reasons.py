@@ -51,7 +51,7 @@ def spacing_decision(alone: Axes, shared: Axes, planned: Axes, *, band: float) -
 
 def _why_spacing(alone: float, shared: float, planned: float, *, band: float) -> str:
     if planned == alone:
-        return "as scanned"
+        return "as for this center alone"
     if planned == shared:
         return f"{alone:.2f} mm is the shared {shared:.2f} mm but for rounding"
     side = "coarser" if alone > shared else "finer"

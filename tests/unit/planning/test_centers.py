@@ -42,7 +42,7 @@ def test_a_center_within_the_band_keeps_its_voxels(make_center):
     center = only(make_center("St Mary", spacing=(1.3, 0.9, 0.9)))
     assert center.configuration == "3d_fullres_st-mary"
     assert center.spacing_mm == (1.3, 0.9, 0.9)
-    assert "as scanned" in center.decisions[0].reason
+    assert "as for this center alone" in center.decisions[0].reason
 
 
 def test_a_center_outside_is_set_to_the_end_of_the_band_and_the_reason_says_so(make_center):
