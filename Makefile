@@ -16,7 +16,7 @@ install: $(INSTALLED)
 $(INSTALLED): $(SETUP_FILES)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("nnMTL needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c .ci/constraints-cpu.txt -e '.[xlsx,dicom,test,dev]'
+	$(BIN)/python -m pip install -c .ci/constraints-cpu.txt -e '.[xlsx,dicom,torchjd,test,dev]'
 	$(BIN)/python .ci/torchvision_shim/install.py
 	touch $@
 
