@@ -84,23 +84,14 @@ def measure(predictor, data) -> tuple[np.ndarray, dict[str, float]]:
 
 
 def blocks(predictor) -> dict[str, np.ndarray]:
-    """Name → columns of the measured vector, of images with one channel."""
-    from nnmtl.network.detail import PER_REGION as PER_DETAIL
-
+    """Name → columns of the measured vector."""
     tower = predictor.multitask.tower
-    intensity, structures = tower.intensity.num_features, tower.structures
+    intensity = tower.intensity.num_features
     columns = np.arange(len(tower.standardize.mean))
-    of_image, statistics = columns[: tower.num_of_image], columns[: tower.num_statistics]
-    per_region, start = structures.per_region, intensity
-    is_pattern = np.zeros(len(columns), dtype=bool)
-    for _ in structures.regions:  # one channel: region by region, then the spots on shells
-        is_pattern[start + PER_DETAIL : start + per_region] = True
-        start += per_region
     return {
         "intensities": columns[:intensity],
-        "small structures": of_image[intensity:][~is_pattern[of_image[intensity:]]],
-        "local patterns": columns[is_pattern],
-        "all statistics": statistics,
+        "small structures": columns[intensity : tower.num_of_image],
+        "all statistics": columns[: tower.num_statistics],
         "pooled encoder features": columns[tower.num_statistics :],
         "all": columns,
     }

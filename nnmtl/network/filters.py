@@ -28,15 +28,13 @@ class FilterBank:
 
     Attributes:
         level: 0 in air, 1 at the tumor's median.
-        log_level: the logarithm of the level, and then of its blur by the largest scale.
-        bands: of the logarithm, from fine to coarse.
+        bands: of the level's logarithm, from fine to coarse.
         bright: what is brighter than its surroundings, by width.
         smooth_bright: the same of the slightly blurred level.
         dark: what is darker than its surroundings, by width.
     """
 
     level: Tensor
-    log_level: tuple[Tensor, Tensor]
     bands: tuple[Tensor, ...]
     bright: tuple[Tensor, ...]
     smooth_bright: tuple[Tensor, ...]
@@ -57,7 +55,6 @@ def filter_bank(image: Tensor, tumor: Tensor, spacing_mm: Sequence[float]) -> Fi
     smooth = blur(level, SMOOTH_MM, spacing_mm)
     return FilterBank(
         level=level,
-        log_level=(logarithm, blurred[-1]),
         bands=tuple(fine - coarse for fine, coarse in pairwise(blurred)),
         bright=tuple(level - opening(level, width, spacing_mm) for width in BRIGHT_MM),
         smooth_bright=tuple(smooth - opening(smooth, width, spacing_mm) for width in BRIGHT_MM),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nnmtl.network import detail, patterns, spots
+from nnmtl.network import detail, spots
 from nnmtl.network.filters import filter_bank
 from nnmtl.network.intensity import MIN_VOXELS
 from nnmtl.planning.architecture import RegionPlan
@@ -14,20 +14,17 @@ from nnmtl.planning.architecture import RegionPlan
 class StructureStatistics(nn.Module):
     """Images and soft regions → statistics of the small structures in each region.
 
-    Per channel and region the strength of structures, spots on thin shells, and local patterns. An
-    empty region and a missing (constant) channel give zeros. Everything is float32 and without
-    gradient.
+    Per channel and region the strength of structures, and spots on thin shells. An empty region and
+    a missing (constant) channel give zeros. Everything is float32 and without gradient.
     """
 
     def __init__(self, num_channels: int, regions: Sequence[RegionPlan]) -> None:
         """Prepares for images of some channels; the regions are those that end somewhere."""
         super().__init__()
         self.regions = tuple(regions)
-        self.patterns = patterns.LocalPatterns()
-        self.per_region = detail.PER_REGION + patterns.PER_REGION
         with_shells = sum(bool(spots.thin_shells(region)) for region in regions)
         self.num_spots = with_shells * spots.PER_REGION
-        self.num_features = num_channels * (len(regions) * self.per_region + self.num_spots)
+        self.num_features = num_channels * (len(regions) * detail.PER_REGION + self.num_spots)
 
     @torch.no_grad()
     def forward(
@@ -74,12 +71,11 @@ class StructureStatistics(nn.Module):
         body: Tensor,
         spacing_mm: Sequence[float],
     ) -> Tensor:
-        statistics = image.new_zeros(len(weights), self.per_region)
+        statistics = image.new_zeros(len(weights), detail.PER_REGION)
         present = weights.flatten(1).sum(1) >= MIN_VOXELS
         if not bool(image.amax() > image.amin()) or not bool((present & tumor.any()).any()):
             return torch.cat([statistics.flatten(), image.new_zeros(self.num_spots)])
         bank, shown = filter_bank(image, tumor, spacing_mm), weights[present]
-        described = detail.describe_regions(bank, shown, tumor, spacing_mm)
-        statistics[present] = torch.cat([described, self.patterns(bank, shown)], 1)
+        statistics[present] = detail.describe_regions(bank, shown, tumor, spacing_mm)
         counts = spots.count_spots(bank, distance, body, self.regions, spacing_mm)
         return torch.cat([statistics.flatten(), counts])

@@ -5,9 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from nnmtl.network.detail import HEIGHTS
-from nnmtl.network.filters import FilterBank, opening, relative_to_tumor
-from nnmtl.network.patterns import LocalPatterns
+from nnmtl.network.detail import HEIGHTS, PER_REGION
+from nnmtl.network.filters import opening, relative_to_tumor
 from nnmtl.network.spots import thin_shells
 from nnmtl.network.structures import StructureStatistics
 from nnmtl.planning.architecture import RegionPlan
@@ -49,7 +48,7 @@ def measure(scene, spacing_mm=SPACING_MM, tumor=None):
     assert result.shape == (1, statistics.num_features)
     assert torch.isfinite(result).all()
     per_channel = result.view(image.shape[1], -1)
-    per_region = len(REGIONS) * statistics.per_region
+    per_region = len(REGIONS) * PER_REGION
     regions = per_channel[:, :per_region].view(image.shape[1], len(REGIONS), -1)
     return regions, per_channel[:, per_region:]
 
@@ -121,37 +120,6 @@ def test_shells_lie_outside_the_tumor_and_within_their_region():
     assert thin_shells(region(5.0, 10.0)) == [(8, 10), (6, 8)]
     for inner, outer in ((None, -2.5), (-2.5, 0.0), (5.0, None), (None, None), (0.0, 1.5)):
         assert thin_shells(region(inner, outer)) == []
-
-
-def test_patterns_tell_what_comes_together(scene):
-    """Two regions with equal margins of two filters: alike one by one, different jointly."""
-    first = torch.tensor([0.0, 1.0]).repeat(500)
-    bank = _bank_of(first, first.roll(1)), _bank_of(first, first)
-    whole = torch.ones(1, 1000)
-    together, apart = (LocalPatterns()(each, whole)[0] for each in bank)
-    assert float((together - apart).abs().max()) > 0.05
-
-
-def test_patterns_do_not_depend_on_where_in_a_region_they_are(scene):
-    values = torch.randn(2, 1000)
-    order = torch.randperm(1000)
-    found = [
-        LocalPatterns()(_bank_of(*each), torch.ones(1, 1000)) for each in (values, values[:, order])
-    ]
-    torch.testing.assert_close(*found)
-    assert float(found[0].abs().max()) <= 1
-
-
-def _bank_of(level, smooth):
-    still = torch.zeros_like(level)
-    return FilterBank(
-        level=level,
-        log_level=(level, smooth),
-        bands=(still,) * 4,
-        bright=(still,) * 2,
-        smooth_bright=(still,) * 2,
-        dark=(still,),
-    )
 
 
 def test_a_missing_channel_and_an_empty_region_give_zeros(scene):
