@@ -1,6 +1,7 @@
 """What an image file says of its geometry, and the label map it holds."""
 
 import gzip
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 import SimpleITK
+from nibabel.filebasedimages import ImageFileError
 
 from nnmtl.cohort.orientation import shear
 from nnmtl.errors import NnmtlError
@@ -33,18 +35,19 @@ def read_header(path: Path) -> ImageHeader:
     """The geometry of a three-dimensional image, without reading its voxels.
 
     Raises:
-        NnmtlError: if the file cannot be read or is not three-dimensional.
+        NnmtlError: if the file cannot be read, is not three-dimensional or has several numbers in
+            a voxel, such as colors.
     """
-    reader: Any = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _unreadable(path) from error
+    reader = _reader(path)
     if reader.GetDimension() != 3:
         raise NnmtlError(
             f"{path}: expected an image of 3 dimensions, got {reader.GetDimension()}; "
             "store each channel as its own file."
+        )
+    if reader.GetNumberOfComponents() != 1:
+        raise NnmtlError(
+            f"{path}: expected one number in every voxel, got "
+            f"{reader.GetNumberOfComponents()}; store each channel as its own file."
         )
     return ImageHeader(
         size=reader.GetSize(),
@@ -69,15 +72,24 @@ def read_array(path: Path) -> npt.NDArray[np.generic]:
     """The voxels, (Z, Y, X).
 
     Raises:
-        NnmtlError: if the file cannot be read or is not three-dimensional.
+        NnmtlError: as `read_image` does.
+    """
+    array: npt.NDArray[np.generic] = SimpleITK.GetArrayFromImage(read_image(path))
+    return array
+
+
+def read_image(path: Path) -> SimpleITK.Image:
+    """The image with its grid.
+
+    Raises:
+        NnmtlError: if it is none that `read_header` takes, or voxels are missing.
     """
     read_header(path)
     check_whole(path)
     try:
-        array: npt.NDArray[np.generic] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+        return SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         raise _unreadable(path) from error
-    return array
 
 
 def check_voxels(path: Path) -> None:
@@ -87,14 +99,13 @@ def check_voxels(path: Path) -> None:
     In a NIfTI SimpleITK reads such voxels as 0, which is what this error would ask for.
 
     Raises:
-        NnmtlError: if voxels are missing, nan or infinite.
+        NnmtlError: if the file cannot be read, or voxels are missing, nan or infinite.
     """
-    check_whole(path)
-    reader: Any = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    if reader.GetPixelIDValue() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64):
-        check_numbers(path, SimpleITK.GetArrayFromImage(reader.Execute()))
+    is_real = _reader(path).GetPixelIDValue() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64)
+    if is_real or not _is_nifti(path):
+        check_numbers(path, read_array(path))
+    else:
+        check_whole(path)
 
 
 def check_numbers(path: Path, voxels: npt.NDArray[np.generic]) -> None:
@@ -118,20 +129,31 @@ def check_whole(path: Path) -> None:
         NnmtlError: if voxels are missing.
     """
     try:
-        if path.suffix == ".gz":
-            _read_to_the_end(path)
-        elif path.suffix == ".nii":
-            np.asanyarray(cast(nibabel.Nifti1Image, nibabel.load(path)).dataobj)
-    except (EOFError, OSError, ValueError, zlib.error) as error:
+        is_whole = not _is_nifti(path) or _length(path) >= _expected_length(path)
+    except (EOFError, ImageFileError, OSError, ValueError, zlib.error):
+        is_whole = False
+    if not is_whole:
         raise NnmtlError(
             f"{path}: the file ends before its last voxel, or is damaged; copy it again."
-        ) from error
+        )
 
 
-def _read_to_the_end(path: Path) -> None:
+def _is_nifti(path: Path) -> bool:
+    return path.suffix in (".gz", ".nii")
+
+
+def _length(path: Path) -> int:
+    """Bytes of a file, unpacked; at its end an archive compares its own length and checksum."""
+    if path.suffix != ".gz":
+        return path.stat().st_size
     with gzip.open(path) as stream:
-        while stream.read(1 << 24):
-            pass  # at its end the archive compares length and checksum
+        return sum(iter(lambda: len(stream.read(1 << 24)), 0))
+
+
+def _expected_length(path: Path) -> int:
+    """Bytes of a NIfTI, unpacked, as its header says: the file may have been packed too short."""
+    voxels: Any = cast(nibabel.Nifti1Image, nibabel.load(path)).dataobj
+    return int(voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize)
 
 
 def write_constant_image(path: Path, header: ImageHeader, value: int) -> None:
@@ -162,6 +184,17 @@ def geometry_mismatch(first: ImageHeader, second: ImageHeader) -> str | None:
         if (difference > _RELATIVE_TOLERANCE).any():
             return f"the {name} is {_shown(one)} in one and {_shown(other)} in the other"
     return None
+
+
+def _reader(path: Path) -> Any:
+    """SimpleITK's, which has read the header."""
+    reader: Any = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path) from error
+    return reader
 
 
 def _shown(numbers: tuple[float, ...]) -> str:

@@ -1,10 +1,12 @@
 """Image files that lost their end must not pass for whole ones."""
 
+import gzip
+
 import numpy as np
 import pytest
 import SimpleITK
 
-from nnmtl.cohort.image_file import check_voxels, check_whole, read_array
+from nnmtl.cohort.image_file import check_voxels, check_whole, read_array, read_header
 from nnmtl.errors import NnmtlError
 
 VOXELS = np.random.default_rng(0).integers(1, 255, (16, 16, 16), dtype=np.uint8)
@@ -21,12 +23,37 @@ def test_a_whole_image_is_read(path):
     np.testing.assert_array_equal(read_array(path), VOXELS)
 
 
+@pytest.mark.parametrize("read", [read_array, check_voxels])
 @pytest.mark.parametrize("share", [0.5, 0.999])
-def test_an_image_that_is_cut_short_is_refused_by_name(path, share):
+def test_an_image_that_is_cut_short_is_refused_by_name(path, share, read):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(NnmtlError, match=path.name):
-        read_array(path)
+        read(path)
+
+
+def test_an_image_that_was_cut_short_before_it_was_packed_is_refused(tmp_path):
+    path = tmp_path / "case_0000.nii.gz"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(VOXELS), str(path))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1]))
+    with pytest.raises(NnmtlError, match="case_0000.nii.gz: the file ends before its last voxel"):
+        check_voxels(path)
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4, 4, 3), np.uint8), np.zeros((4, 4, 4), complex)])
+def test_an_image_of_several_numbers_in_a_voxel_is_refused(tmp_path, array):
+    path = tmp_path / "case_0000.nii.gz"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
+    with pytest.raises(NnmtlError, match="case_0000.nii.gz: expected one number in every voxel"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_voxels_of_no_image_are_refused_by_name(tmp_path, ending):
+    path = tmp_path / f"case_0000{ending}"
+    path.write_bytes(b"no image")
+    with pytest.raises(NnmtlError, match=f"{path.name}: expected a readable"):
+        check_voxels(path)
 
 
 def test_a_damaged_archive_is_refused(tmp_path):
