@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nnmtl.cohort.declaration import KEY, Declaration, declaration_to_json
+from nnmtl.cohort.declaration import KEY, Declaration, declaration_to_json, declared_labels
 from nnmtl.cohort.image_file import ImageHeader, read_header, write_constant_image
-from nnmtl.cohort.raw_dataset import declared_labels
 from nnmtl.dataset_conversion._placed_file import grid_of_slices_first, place_file
 from nnmtl.dataset_conversion._source_images import SourceCase
 from nnmtl.errors import NnmtlError

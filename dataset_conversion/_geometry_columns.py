@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 from nnmtl.cohort.cell import format_number, parse_number
-from nnmtl.cohort.csv_file import CsvRow, write_csv
+from nnmtl.cohort.csv_file import CsvRow
 from nnmtl.cohort.strict_json import as_integer, as_object, as_text
 from nnmtl.cohort.targets import TargetTable
 
@@ -57,33 +56,32 @@ def parse_geometry_columns(value: object, *, where: str) -> GeometryColumns:
     )
 
 
-def write_geometry(
-    path: Path,
+def read_geometry(
     table: TargetTable,
     rows_by_case: Mapping[str, CsvRow],
     columns: GeometryColumns,
     *,
     not_observed: Sequence[str],
-) -> None:
-    """Writes geometry.csv, one row per case of the table; what the source does not tell is empty.
+) -> dict[str, Sequence[str]]:
+    """The columns of geometry.csv, one row per case; what the source does not tell is empty.
 
     Raises:
         NnmtlError: naming row and column of a spacing or shape that cannot be.
     """
     rows = [rows_by_case[case_id] for case_id in table.case_ids]
-    written: dict[str, Sequence[str]] = {
+    read: dict[str, Sequence[str]] = {
         "case_id": table.case_ids,
         "patient_id": table.patient_ids,
         "center": table.centers,
     }
     for axis in _AXES:
         column = columns.spacing_mm.get(axis)
-        written[f"spacing_{axis}_mm"] = [_cell(row, column, not_observed) for row in rows]
+        read[f"spacing_{axis}_mm"] = [_cell(row, column, not_observed) for row in rows]
     for axis in _AXES:
         column = columns.shape.get(axis)
-        written[f"shape_{axis}"] = [_cell(row, column, not_observed, is_count=True) for row in rows]
-    written["view"] = [row[columns.view] if columns.view else "" for row in rows]
-    write_csv(path, written)
+        read[f"shape_{axis}"] = [_cell(row, column, not_observed, is_count=True) for row in rows]
+    read["view"] = [row[columns.view] if columns.view else "" for row in rows]
+    return read
 
 
 def _parse_axes(value: object, *, where: str) -> dict[str, GridColumn]:

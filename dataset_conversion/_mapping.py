@@ -1,12 +1,12 @@
 """The mapping file: which column of a center's table means what, and where its images are."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnmtl.cohort.biomarker import Biomarker, parse_biomarker
-from nnmtl.cohort.raw_dataset import declared_labels
+from nnmtl.cohort.declaration import as_labels, declared_labels
 from nnmtl.cohort.strict_json import (
     as_boolean,
     as_integer,
@@ -135,8 +135,9 @@ def read_mapping(path: Path) -> TableMapping:
     entries = as_object(content, where=where, required=_REQUIRED, optional=_OPTIONAL)
     entry_of = _named(entries, "biomarkers", where=where)
     covariates = _named(entries, "covariates", where=where)
-    biomarkers = {name: parse_biomarker(_without_column(entry)) for name, entry in entry_of.items()}
+    biomarkers = {name: _biomarker(entry, where=where) for name, entry in entry_of.items()}
     channel_names = _channel_names(entries["channel_names"], where=f"{where}: channel_names")
+    labels = as_labels(entries["labels"], where=f"{where}: labels")
     center, one_center = _parse_center(entries["center"], where=f"{where}: center")
     return TableMapping(
         case_id=as_text(entries["case_id"], where=f"{where}: case_id"),
@@ -151,14 +152,11 @@ def read_mapping(path: Path) -> TableMapping:
         }
         | _covariate_columns(covariates, where=where),
         channel_names=channel_names,
-        labels=as_object(entries["labels"], where=f"{where}: labels"),
-        tumor_labels=tuple(
-            as_integer(label, where=f"{where}: tumor_labels")
-            for label in as_list(entries["tumor_labels"], where=f"{where}: tumor_labels")
-        ),
+        labels=labels,
+        tumor_labels=_parse_tumor_labels(entries, labels, where=f"{where}: tumor_labels"),
         images=_parse_images(entries, len(channel_names), where=where),
         mask=_parse_masks(entries, where=f"{where}: mask"),
-        mask_values=_parse_mask_values(entries, where=where),
+        mask_values=_parse_mask_values(entries, labels, where=f"{where}: mask_values"),
         missing_channels=_parse_flags(entries, len(channel_names), where=where),
         absent_images_are_missing_channels=as_boolean(
             entries.get("absent_images_are_missing_channels", False),
@@ -192,12 +190,19 @@ def _named(
     by_name: dict[str, Mapping[str, object]] = {}
     for item in as_list(entries.get(key, []), where=f"{where}: {key}"):
         entry = as_object(item, where=f"{where}: {key}", required=["name"])
-        by_name[as_text(entry["name"], where=f"{where}: {key}: name")] = entry
+        name = as_text(entry["name"], where=f"{where}: {key}: name")
+        if name in by_name:
+            raise NnmtlError(f"{where}: {key}: the name {name!r} stands there twice; remove one.")
+        by_name[name] = entry
     return by_name
 
 
-def _without_column(entry: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in entry.items() if key not in (*COLUMN_KEYS, *RULE_KEYS)}
+def _biomarker(entry: Mapping[str, object], *, where: str) -> Biomarker:
+    own_keys = (*COLUMN_KEYS, *RULE_KEYS)
+    try:
+        return parse_biomarker({key: x for key, x in entry.items() if key not in own_keys})
+    except NnmtlError as error:
+        raise NnmtlError(f"{where}: {error}") from error
 
 
 def _source_of(
@@ -258,22 +263,40 @@ def _parse_masks(entries: Mapping[str, object], *, where: str) -> tuple[str, ...
     return tuple(_parse_pattern(pattern, where=where) for pattern in patterns)
 
 
-def _parse_mask_values(entries: Mapping[str, object], *, where: str) -> dict[int, int] | None:
+def _parse_tumor_labels(
+    entries: Mapping[str, object], labels: Mapping[str, object], *, where: str
+) -> tuple[int, ...]:
+    known = declared_labels({**labels, "ignore": 0}) - {0}
+    tumor = tuple(as_integer(x, where=where) for x in as_list(entries["tumor_labels"], where=where))
+    if not tumor or not known.issuperset(tumor):
+        raise NnmtlError(
+            f"{where}: expected labels among {_shown(known)}, got {_shown(tumor) or 'none'}; "
+            "correct them."
+        )
+    return tumor
+
+
+def _parse_mask_values(
+    entries: Mapping[str, object], labels: Mapping[str, object], *, where: str
+) -> dict[int, int] | None:
     """By value; the background 0 is always 0. None where nothing is to be changed."""
     if "mask_values" not in entries:
         return None
-    labels = declared_labels(as_object(entries["labels"], where=f"{where}: labels"))
-    where = f"{where}: mask_values"
+    known = declared_labels(labels)
     values = {0: 0}
     for text, value in as_object(entries["mask_values"], where=where).items():
         label = as_integer(value, where=where)
-        if not text.isdecimal() or label not in labels:
+        if not text.isdecimal() or label not in known:
             raise NnmtlError(
                 f"{where}: expected the label of each value, such as 4: 3, with labels among "
-                f"{', '.join(map(str, sorted(labels)))}, got {text!r}: {label}."
+                f"{_shown(known)}, got {text!r}: {label}."
             )
         values[int(text)] = label
     return values
+
+
+def _shown(labels: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(labels)))
 
 
 def _parse_pattern(value: object, *, where: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
-from nnmtl.cohort.image_file import ImageHeader, check_whole
+from nnmtl.cohort.image_file import ImageHeader, check_whole, read_image
 from nnmtl.errors import NnmtlError
 
 _NO_ORIGIN_MM = (0.0, 0.0, 0.0)
@@ -40,14 +40,14 @@ def place_file(
     if values is not None and all(value == label for value, label in values.items()):
         values = None
     if values is not None or slices_first_mm is not None:
-        check_whole(path)
-        image = SimpleITK.ReadImage(str(path))
+        image = read_image(path)
         if values is not None:
             image = _relabeled(image, values, path)
         if slices_first_mm is not None:
             image = _with_grid(image, slices_first_mm)
         SimpleITK.WriteImage(image, str(target), useCompression=True)
     elif path.suffix == ".nii":
+        check_whole(path)
         with path.open("rb") as plain, gzip.open(target, "wb", _COMPRESSION) as packed:
             shutil.copyfileobj(plain, packed)
     elif with_copies:

@@ -53,10 +53,11 @@ def parse_source_column(entry: Mapping[str, object], *, where: str) -> SourceCol
         values = {
             text: "" if meaning is None else str(meaning) for text, meaning in translations.items()
         }
+    scale = as_number(entry.get("scale", 1), where=f"{where}: scale")
+    if scale == 0:
+        raise NnmtlError(f"{where}: scale: expected a number other than 0, got 0; correct it.")
     return SourceColumn(
-        name=as_text(entry["column"], where=f"{where}: column"),
-        values=values,
-        scale=as_number(entry.get("scale", 1), where=f"{where}: scale"),
+        name=as_text(entry["column"], where=f"{where}: column"), values=values, scale=scale
     )
 
 

@@ -1,5 +1,6 @@
 """Finds the images and masks of each case and checks that they lie on one grid."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +10,12 @@ from nnmtl.cohort.image_file import geometry_mismatch, read_header
 from nnmtl.dataset_conversion._mapping import TableMapping
 from nnmtl.errors import NnmtlError
 
+_logger = logging.getLogger(__name__)
+
 # What SimpleITKIOWithReorient reads and one file holds; the longest first. A .nii is packed.
 ENDINGS = (".nii.gz", ".nrrd", ".mha")
 _NOT_PACKED = ".nii"
+_MOST_SHOWN = 3
 
 Locate = Callable[[str, str], Path]
 
@@ -69,7 +73,7 @@ def find_images(
     locate_image: Locate | None = None,
     locate_mask: Locate | None = None,
 ) -> SourceImages:
-    """Finds every file of the cases of a table.
+    """Finds every file of the cases of a table; says so where there is no mask at all.
 
     Args:
         source: folder that the patterns start from.
@@ -79,10 +83,11 @@ def find_images(
         locate_mask: the same of masks.
 
     Raises:
-        NnmtlError: if a channel is absent that may not be, or file endings differ.
+        NnmtlError: if no case has an image, a channel is absent that may not be, or file endings
+            differ.
     """
     if not source.is_dir():
-        raise NnmtlError(f"SOURCE: expected a folder of images, got {str(source)!r}.")
+        raise NnmtlError(f"SOURCE: expected a folder of images, got {str(source)!r}; name it.")
     images = mapping.images or _default_images(source, len(mapping.channel_names))
     masks = mapping.mask or (f"labelsTr/{{case}}{_ending(Path(images[0]))}",)
     locate_image = locate_image or partial(_below, source)
@@ -105,11 +110,23 @@ def find_images(
         outlined = (locate_mask(pattern, case_id) for pattern in masks)
         mask = next((path for path in outlined if path.is_file()), None)
         cases.append(SourceCase(case_id=case_id, channels=channels, mask=mask))
+    without_row = tuple(sorted(_cases_of_pattern(source, images[0]) - set(flagged)))
+    if not cases:
+        there = ", ".join(without_row[:_MOST_SHOWN]) or "no others"
+        raise NnmtlError(
+            f"SOURCE: expected images such as {locate_image(images[0], min(flagged))}, but no case "
+            f"of the table has one and there are {there}; correct SOURCE, pattern or case ids."
+        )
+    if not any(case.mask for case in cases):
+        _logger.warning(
+            "no case has a mask, such as %s: all will train biomarkers only",
+            locate_mask(masks[0], cases[0].case_id),
+        )
     return SourceImages(
         cases=tuple(cases),
         ending=_common_ending(cases, source),
         without_image=tuple(without_image),
-        without_row=tuple(sorted(_cases_of_pattern(source, images[0]) - set(flagged))),
+        without_row=without_row,
     )
 
 
@@ -179,8 +196,8 @@ def _image(path: Path, case_id: str, mapping: TableMapping) -> Path | None:
     if mapping.absent_images_are_missing_channels:
         return None
     raise NnmtlError(
-        f"the case {case_id!r}: expected the image {path}, but there is none; add it, or set "
-        "'absent_images_are_missing_channels' in the mapping."
+        f"the case {case_id!r}: expected the image {path}, but there is none; add it, remove the "
+        "case, or set 'absent_images_are_missing_channels' in a mapping of your own."
     )
 
 
@@ -188,8 +205,8 @@ def _common_ending(cases: Sequence[SourceCase], source: Path) -> str:
     endings = {_ending(path) for case in cases for path in case.present}
     if len(endings) != 1:
         raise NnmtlError(
-            f"{source}: expected images and masks of one ending, got "
-            f"{', '.join(sorted(endings)) or 'no image of any case in the table'}."
+            f"{source}: expected images and masks of one ending, got {', '.join(sorted(endings))}; "
+            "convert them to one."
         )
     return endings.pop()
 

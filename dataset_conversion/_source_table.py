@@ -26,6 +26,11 @@ def find_source_table(source: str | None, names: Sequence[str]) -> Path:
         raise NnmtlError(f"SOURCE: expected a folder with {' or '.join(names)}; name it.")
     if Path(source).is_file():
         return Path(source)
+    if not Path(source).is_dir():
+        raise NnmtlError(
+            f"SOURCE: expected a folder with {' or '.join(names)}, but there is no {source}; "
+            "correct the path."
+        )
     for name in names:
         if (Path(source) / name).is_file():
             return Path(source) / name
@@ -45,16 +50,20 @@ def read_source_table(
         header_with: a column by which the header is found below other lines; None if it is first.
 
     Raises:
-        NnmtlError: if it cannot be read or lacks one of the columns.
+        NnmtlError: if it cannot be read, has no row or lacks one of the columns.
     """
     if path.suffix.lower() not in (".csv", ".tsv", ".xlsx"):
-        raise NnmtlError(f"--table: expected a .csv, .tsv or .xlsx file, got {str(path)!r}.")
+        raise NnmtlError(f"{path}: expected a .csv, .tsv or .xlsx file; save the table as one.")
     lines = _sheet_lines(path) if path.suffix.lower() == ".xlsx" else read_lines(path)
     above = 0
     if header_with is not None:
         headers = (number for number, line in enumerate(lines) if header_with in line)
         above = next(headers, 0)
     rows = rows_of_lines(path, lines[above:], columns, with_others=True)
+    if not rows:
+        raise NnmtlError(
+            f"{path}: expected a row for each case below the header, got none; add them."
+        )
     return [replace(row, number=row.number + above) for row in rows]
 
 
@@ -137,8 +146,15 @@ def _sheet_lines(path: Path) -> list[list[str]]:
         ) from error
     if not path.is_file():
         raise NnmtlError(f"{path}: expected an .xlsx file, but there is none; put it there.")
-    sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
-    lines = [[_cell_text(value) for value in line] for line in sheet.iter_rows(values_only=True)]
+    try:
+        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+        cells = list(sheet.iter_rows(values_only=True))
+    except Exception as error:  # noqa: BLE001 - openpyxl raises what zip and XML readers raise
+        raise NnmtlError(
+            f"{path}: expected an .xlsx file, but it cannot be read as one "
+            f"({type(error).__name__}); save the table again, without a password, or as CSV."
+        ) from error
+    lines = [[_cell_text(value) for value in line] for line in cells]
     # A sheet stores no cells behind the last one that is filled.
     width = len(lines[0]) if lines else 0
     return [line + [""] * (width - len(line)) for line in lines]

@@ -6,12 +6,12 @@ The mapping is a JSON file; see the reference of files. Images are linked unless
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from nnmtl.cohort.csv_file import CsvRow
+from nnmtl.cohort.csv_file import CsvRow, write_csv
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.splits import split_patients
 from nnmtl.cohort.targets import TargetTable, parse_targets, write_targets
@@ -22,7 +22,7 @@ from nnmtl.dataset_conversion._dataset_writer import (
     write_images,
     written_aside,
 )
-from nnmtl.dataset_conversion._geometry_columns import write_geometry
+from nnmtl.dataset_conversion._geometry_columns import read_geometry
 from nnmtl.dataset_conversion._mapping import TableMapping, read_mapping
 from nnmtl.dataset_conversion._source_images import (
     SourceCase,
@@ -120,6 +120,12 @@ def convert_rows(
         NnmtlError: for the first thing in table or images that is not as it should be.
     """
     plan = _plan(rows, mapping)
+    if arguments.targets_only and mapping.geometry:
+        rows_by_case = {row[mapping.case_id]: row for row in rows}
+        geometry = read_geometry(
+            plan.table, rows_by_case, mapping.geometry, not_observed=mapping.not_observed
+        )
+        plan = replace(plan, geometry=geometry)
     if not arguments.targets_only:
         if found is None:
             flagged = {row[mapping.case_id]: missing_channels(row, mapping) for row in rows}
@@ -129,14 +135,6 @@ def convert_rows(
     if not arguments.dry_run:
         with written_aside(folder) as aside:
             _write(plan, aside, mapping, with_copies=arguments.copy)
-            if arguments.targets_only and mapping.geometry:
-                write_geometry(
-                    aside / "geometry.csv",
-                    plan.table,
-                    {row[mapping.case_id]: row for row in rows},
-                    mapping.geometry,
-                    not_observed=mapping.not_observed,
-                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +144,7 @@ class _Plan:
     table: TargetTable
     declaration: Declaration
     unread: Sequence[UnreadCell] = ()
+    geometry: Mapping[str, Sequence[str]] | None = None
     cases: Sequence[SourceCase] = ()
     test_case_ids: Collection[str] = ()
     ending: str = ".nii.gz"
@@ -241,6 +240,8 @@ def _write(plan: _Plan, folder: Path, mapping: TableMapping, *, with_copies: boo
     write_targets(plan.table, folder / "targets.csv")
     if plan.unread:
         write_unread(folder / UNREAD_CSV, plan.unread)
+    if plan.geometry is not None:
+        write_csv(folder / "geometry.csv", plan.geometry)
     write_dataset_json(
         folder,
         plan.declaration,

@@ -61,10 +61,17 @@ def read_lines(path: Path) -> list[list[str]]:
     """The cells of every line of a UTF-8 file, separated by commas, or by tabs in a .tsv.
 
     Raises:
-        NnmtlError: if the file is absent or not UTF-8.
+        NnmtlError: if the file is absent or not UTF-8, or a quote is never closed.
     """
     between = "\t" if path.suffix.lower() == ".tsv" else ","
-    return list(csv.reader(io.StringIO(_read_text(path), newline=""), delimiter=between))
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter=between)
+    try:
+        return list(reader)
+    except csv.Error as error:
+        raise NnmtlError(
+            f"{path}: line {reader.line_num}: {error}, perhaps by a quote that is never closed; "
+            "correct the table."
+        ) from error
 
 
 def rows_of_lines(
@@ -116,10 +123,11 @@ def _read_text(path: Path) -> str:
 def _check_header(
     path: Path, header: Sequence[str], columns: Sequence[str], *, with_others: bool
 ) -> None:
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+    expected, others = ("tabs", ",;") if path.suffix.lower() == ".tsv" else ("commas", ";\t")
+    if len(header) == 1 and set(others) & set(header[0]):
         raise NnmtlError(
-            f"{path}: row 1: expected columns separated by commas, got {header[0]!r}; "
-            "save the table with commas."
+            f"{path}: row 1: expected columns separated by {expected}, got {header[0]!r}; "
+            f"save the table with {expected}."
         )
     for name, count in Counter(header).items():
         if name not in columns and with_others:

@@ -104,6 +104,40 @@ def declaration_to_json(declaration: Declaration) -> dict[str, object]:
     return declared
 
 
+def as_labels(value: object, *, where: str) -> Mapping[str, object]:
+    """The value as nnU-Net's `labels`: numbers by name, or lists of them for regions.
+
+    Raises:
+        NnmtlError: if background is not 0, a number is left out, or `ignore` is not the highest.
+    """
+    labels = as_object(value, where=where)
+    numbers = [
+        number
+        for item in labels.values()
+        for number in (item if isinstance(item, list) and item else [item])
+    ]
+    is_sound = (
+        all(type(number) is int for number in numbers)  # True is no label
+        and set(numbers) == set(range(len(set(numbers))))
+        and labels.get("background") == 0
+        and labels.get("ignore", len(set(numbers)) - 1) == len(set(numbers)) - 1
+    )
+    if not is_sound:
+        raise NnmtlError(
+            f"{where}: expected 'background': 0 and then 1, 2 and so on by name, or lists of them "
+            f"for regions, and the highest for 'ignore', got {dict(labels)!r}; correct them."
+        )
+    return labels
+
+
+def declared_labels(labels: Mapping[str, object]) -> set[int]:
+    """All values of `dataset.json["labels"]`, `ignore` and region-based ones among them."""
+    values: set[int] = set()
+    for value in labels.values():
+        values |= set(value) if isinstance(value, list) else {value}  # type: ignore[arg-type]
+    return values
+
+
 def _parse_missing_channels(declared: object) -> dict[str, tuple[int, ...]]:
     where = f"{_WHERE}: missing_channels"
     by_case = as_object(declared, where=where)
@@ -125,13 +159,12 @@ def _integers(value: object, *, where: str) -> tuple[int, ...]:
 
 def _check_labels(declaration: Declaration, dataset_json: Mapping[str, object]) -> None:
     """A tumor label must be one of nnU-Net's `labels`; a region-based label is a list."""
-    labels = as_object(dataset_json.get("labels", {}), where="dataset.json: labels")
-    values: set[object] = set()
-    for name, value in labels.items():
-        if name != "ignore":
-            values |= set(value) if isinstance(value, list) else {value}
+    if "labels" not in dataset_json:
+        return
+    labels = as_labels(dataset_json["labels"], where="dataset.json: labels")
+    values = declared_labels({name: value for name, value in labels.items() if name != "ignore"})
     for label in declaration.tumor_labels:
-        if labels and label not in values:
+        if label not in values:
             raise NnmtlError(
                 f"{_WHERE}: the tumor label {label} is not among the labels of "
                 f"dataset.json, {dict(labels)!r}; declare it there or correct tumor_labels."

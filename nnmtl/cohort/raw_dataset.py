@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnmtl.cohort.declaration import Declaration, parse_declaration
+from nnmtl.cohort.declaration import Declaration, declared_labels, parse_declaration
 from nnmtl.cohort.image_file import (
     check_voxels,
     geometry_mismatch,
@@ -245,14 +245,6 @@ def check_label_values(
         known_labels=declared_labels(labels),
         ignore_label=ignore_label if isinstance(ignore_label, int) else None,
     )
-
-
-def declared_labels(labels: Mapping[str, object]) -> set[int]:
-    """All values of `dataset.json["labels"]`, `ignore` and region-based ones among them."""
-    values: set[int] = set()
-    for value in labels.values():
-        values |= set(value) if isinstance(value, list) else {value}  # type: ignore[arg-type]
-    return values
 
 
 def _check_grids(dataset: RawDataset) -> list[Finding]:

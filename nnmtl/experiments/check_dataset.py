@@ -20,6 +20,7 @@ from nnmtl.cohort.case_content import (
     same_images,
 )
 from nnmtl.cohort.case_geometry import measure_tumor
+from nnmtl.cohort.declaration import declared_labels
 from nnmtl.cohort.image_file import ImageHeader, check_numbers, read_array, read_header
 from nnmtl.cohort.orientation import orientation_code, shear, to_patient_axes
 from nnmtl.cohort.raw_dataset import (
@@ -27,7 +28,6 @@ from nnmtl.cohort.raw_dataset import (
     check_grid,
     check_label_values,
     check_layout,
-    declared_labels,
 )
 from nnmtl.cohort.strict_json import as_object
 from nnmtl.cohort.validation import Finding

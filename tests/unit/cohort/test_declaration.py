@@ -40,8 +40,9 @@ def test_a_synthetic_cohort_stays_one():
 
 
 def test_a_region_based_label_may_be_tumor():
-    regions = dataset_json(tumor_labels=[1, 3]) | {"labels": {"whole": [1, 3], "core": 3}}
-    assert parse_declaration(regions).tumor_labels == (1, 3)
+    labels = {"background": 0, "whole": [1, 2], "core": 2}
+    regions = dataset_json(tumor_labels=[1, 2]) | {"labels": labels}
+    assert parse_declaration(regions).tumor_labels == (1, 2)
 
 
 def test_a_dataset_without_declaration_is_told_what_is_missing():

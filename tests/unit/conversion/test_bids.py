@@ -140,3 +140,10 @@ def test_a_mapping_without_patterns_is_refused(bids):
     mapping = {key: value for key, value in MAPPING.items() if key != "mask"}
     with pytest.raises(NnmtlError, match="expected the keys 'images' and 'mask'"):
         convert(bids, "--targets-only", mapping=mapping)
+
+
+def test_commas_between_columns_are_told(bids):
+    table = bids.folder / "participants.tsv"
+    table.write_text(table.read_text().replace("\t", ","))
+    with pytest.raises(NnmtlError, match=r"separated by tabs, got 'participant_id,age,"):
+        convert(bids)

@@ -11,6 +11,8 @@ SHIPPED = sorted(
     file.name.removesuffix(".json")
     for file in (files("nnmtl.dataset_conversion") / "mappings").iterdir()
 )
+ER = {"name": "ER", "kind": "binary", "column": "x"}
+AGE = {"name": "age", "column": "x"}
 VALID = {
     "case_id": "case",
     "patient_id": "patient",
@@ -65,11 +67,43 @@ def test_an_unknown_name_lists_the_shipped_mappings():
         ({"covariates": [{"name": "age", "column": "x", "unit": "a"}]}, "unknown key 'unit'"),
         ({"center": {"name": "x"}}, "center: the key 'constant' is missing"),
         ({"about": {"license": "MIT"}}, "did you mean 'licence'"),
+        ({"tumor_labels": [2]}, r"m\.json: tumor_labels: expected labels among 1, got 2"),
+        ({"tumor_labels": [0]}, "tumor_labels: expected labels among 1, got 0"),
+        ({"tumor_labels": []}, "tumor_labels: expected labels among 1, got none"),
+        ({"biomarkers": [ER, ER]}, r"m\.json: biomarkers: the name 'ER' stands there twice"),
+        ({"covariates": [AGE, AGE]}, "covariates: the name 'age' stands there twice"),
+        ({"biomarkers": [ER | {"kind": "x"}]}, r"m\.json: biomarker 'ER': expected the kind"),
+        ({"covariates": [AGE | {"scale": 0}]}, "scale: expected a number other than 0, got 0"),
     ],
 )
 def test_a_wrong_mapping_is_refused_with_its_reason(read, changes, message):
     with pytest.raises(NnmtlError, match=message):
         read(**changes)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"tumor": 1},
+        {"background": 0, "tumor": "1"},
+        {"background": 0, "tumor": None},
+        {"background": 0, "tumor": {}},
+        {"background": 0, "tumor": [[1]]},
+        {"background": 0, "tumor": []},
+        {"background": 0, "tumor": True},
+        {"0": "background", "1": "tumor"},
+        {"background": 0, "tumor": 2},
+    ],
+)
+def test_labels_that_nnunet_cannot_take_are_refused(read, labels):
+    with pytest.raises(NnmtlError, match=r"m\.json: labels: expected .*background"):
+        read(labels=labels)
+
+
+def test_labels_may_be_regions_and_ignore(read):
+    labels = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
+    assert read(labels=labels, tumor_labels=[1, 2]).labels == labels
 
 
 def test_a_broken_file_is_named(tmp_path):

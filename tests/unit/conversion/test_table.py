@@ -1,5 +1,6 @@
 import json
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -200,12 +201,93 @@ def test_an_absent_column_is_named_with_a_near_miss(source):
         source.convert()
 
 
+@pytest.mark.parametrize("content", [b"", b"Study,Patient", b"PK\3\4 cut short"])
+def test_a_damaged_spreadsheet_is_named(source, content):
+    source.folder.joinpath("labels.xlsx").write_bytes(content)
+    with pytest.raises(NnmtlError, match=r"labels\.xlsx: expected an \.xlsx file, .*save .* again"):
+        source.convert(table="labels.xlsx")
+
+
+def test_an_archive_of_something_else_is_no_spreadsheet(source):
+    with zipfile.ZipFile(source.folder / "labels.xlsx", "w") as archive:
+        archive.writestr("notes.txt", "Study,Patient")
+    with pytest.raises(NnmtlError, match=r"labels\.xlsx: expected an \.xlsx file"):
+        source.convert(table="labels.xlsx")
+
+
+def test_a_quote_that_is_never_closed_is_told(source):
+    text = 'Study,Patient\ns00,"p00\n' + "s01,p01\n" * 20_000
+    source.folder.joinpath("open.csv").write_text(text)
+    with pytest.raises(NnmtlError, match=r"open\.csv: .* quote that is never closed"):
+        source.convert(table="open.csv")
+
+
+def test_a_table_without_rows_is_named(source):
+    source.folder.joinpath("empty.csv").write_text(",".join(source.rows[0]) + "\n")
+    with pytest.raises(NnmtlError, match=r"empty\.csv: expected a row .* below the header"):
+        source.convert(table="empty.csv")
+
+
+def test_a_table_of_other_cases_is_told_with_what_was_sought_and_what_is_there(source):
+    for row in source.rows:
+        row["Study"] = f"UNKNOWN-{row['Study']}"
+    with pytest.raises(
+        NnmtlError, match=r"imagesTr/UNKNOWN-s00_0000\.nii\.gz, but no case .*there are s00, s01"
+    ):
+        source.convert("--skip-absent")
+
+
+def test_masks_that_no_case_has_are_told(source, caplog):
+    source.mapping["mask"] = "masks/{case}.nii.gz"
+    with caplog.at_level("WARNING"):
+        source.convert()
+    assert "no case has a mask, such as" in caplog.text
+    assert "masks/s00.nii.gz" in caplog.text
+
+
+def test_a_dry_run_refuses_the_geometry_that_a_run_would(source):
+    source.mapping["geometry"] = {"spacing_mm": {"z": "Site"}, "shape": {}}
+    with pytest.raises(NnmtlError, match="column 'Site': expected a number"):
+        source.convert("--targets-only", "--dry-run")
+
+
 def test_mixed_endings_are_refused(source):
     source.mapping["mask"] = "labelsTr/{case}.nrrd"
     for index in range(16):
         source.write_image(f"labelsTr/s{index:02d}.nrrd", value=1)
     with pytest.raises(NnmtlError, match=r"of one ending, got \.nii\.gz, \.nrrd"):
         source.convert()
+
+
+def cut_short(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:-20])
+
+
+def test_an_image_that_is_cut_short_is_not_packed(source):
+    for index in range(16):
+        source.write_image(f"plain/s{index:02d}.nii")
+    cut_short(source.folder / "plain/s05.nii")
+    source.mapping["images"] = ["plain/{case}.nii", "imagesTr/{case}_0001.nii.gz"]
+    with pytest.raises(NnmtlError, match=r"s05\.nii: the file ends before its last voxel"):
+        source.convert()
+    assert not list(source.raw_folder.iterdir())
+
+
+def test_a_mask_that_is_cut_short_is_not_relabeled(source):
+    for index in range(16):
+        for name in ("imagesTr/{}_0000.nrrd", "imagesTr/{}_0001.nrrd", "labelsTr/{}.nrrd"):
+            source.write_image(name.replace("{}", f"s{index:02d}"), value=1)
+    cut_short(source.folder / "labelsTr/s05.nrrd")
+    source.mapping |= {
+        "images": ["imagesTr/{case}_0000.nrrd", "imagesTr/{case}_0001.nrrd"],
+        "mask": "labelsTr/{case}.nrrd",
+        "labels": {"background": 0, "edema": 1, "tumor": 2},
+        "mask_values": {"1": 2},
+    }
+    with pytest.raises(NnmtlError, match=r"s05\.nrrd: expected a readable"):
+        source.convert()
+    assert not list(source.raw_folder.iterdir())
 
 
 def test_a_failed_conversion_leaves_nothing_behind(source, monkeypatch):
