@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ def new_dataset_folder(raw_folder: Path, dataset_id: int, name: str) -> Path:
     """`Dataset<ID>_<name>` in nnU-Net's raw folder, not yet made.
 
     Raises:
-        NnmtlError: if the id or the name cannot be, or a dataset has this id.
+        NnmtlError: if the id or the name cannot be, a dataset has this id, or nothing can be
+            written there.
     """
     if not 0 <= dataset_id <= 999:
         raise NnmtlError(f"-d: expected an id from 0 to 999, got {dataset_id}.")
@@ -32,7 +34,19 @@ def new_dataset_folder(raw_folder: Path, dataset_id: int, name: str) -> Path:
         )
     for existing in raw_folder.glob(f"Dataset{dataset_id:03d}_*"):
         raise NnmtlError(f"-d: the dataset {existing} exists; remove it or choose another id.")
-    return raw_folder / f"Dataset{dataset_id:03d}_{name}"
+    folder = raw_folder / f"Dataset{dataset_id:03d}_{name}"
+    if not can_be_written(folder):
+        raise NnmtlError(
+            f"nnUNet_raw: expected a folder that can be made or written, got {raw_folder}; change "
+            "its permissions, or set another."
+        )
+    return folder
+
+
+def can_be_written(path: Path) -> bool:
+    """Whether a file or folder can be made here, with the folders above it that are not there."""
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 @contextmanager

@@ -67,6 +67,7 @@ def _choose(stacks: Sequence[Stack], series: str | None) -> Stack:
     if not candidates:
         told = f"that --series {series!r} finds" if series else "of images, not derived ones"
         raise NnmtlError(f"expected a series {told}, got none among {len(stacks)}; name another")
+    _check_one_visit(candidates)
     best = max(stack.num_phases for stack in candidates)
     chosen = [stack for stack in candidates if stack.num_phases == best]
     num_slices = max(len(stack.slices) for stack in chosen) if best else 0
@@ -74,13 +75,30 @@ def _choose(stacks: Sequence[Stack], series: str | None) -> Stack:
         if stack.problem and len(stack.slices) >= num_slices:
             raise NnmtlError(f"series {stack.first.series.number}: {stack.problem}")
     if len(chosen) > 1:
-        numbers = ", ".join(stack.first.series.number or "?" for stack in chosen)
+        numbers = [stack.first.series.number or "?" for stack in chosen]
+        todo = "name one with --series"
+        if len(set(numbers)) < len(numbers):
+            todo = (
+                "name one by its description with --series, or export each with its own "
+                "SeriesNumber, and each visit with its own StudyInstanceUID"
+            )
         raise NnmtlError(
             f"expected one series with most phases, got {len(chosen)} with {best} (numbers "
-            f"{numbers}); name one with --series"
+            f"{', '.join(numbers)}); {todo}"
         )
     _check_complete(chosen[0], candidates)
     return chosen[0]
+
+
+def _check_one_visit(candidates: Sequence[Stack]) -> None:
+    """Refuses images of several days, of which all but one would be left out in silence."""
+    days = {item.series.study_day for stack in candidates for item in stack.slices} - {""}
+    if len(days) > 1:
+        raise NnmtlError(
+            f"expected one visit in an examination, got images of {len(days)} days (StudyDate) "
+            "under one StudyInstanceUID; export each visit with its own, or name a series of one "
+            "visit with --series"
+        )
 
 
 def _check_complete(chosen: Stack, candidates: Sequence[Stack]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnmtl.cohort.csv_file import write_csv
+from nnmtl.dataset_conversion._dataset_writer import can_be_written
 from nnmtl.dataset_conversion._dicom_scan import Exam
 from nnmtl.errors import NnmtlError
 
@@ -27,10 +29,12 @@ def read_salt(path: Path, *, is_dry_run: bool) -> bytes:
     """The secret of a salt file, which is made if there is none (kept in memory in a dry run).
 
     Raises:
-        NnmtlError: if the file is shorter than a secret.
+        NnmtlError: if the file is shorter than a secret, or a folder.
     """
+    if path.is_dir():
+        raise NnmtlError(f"--salt: expected a file, got the folder {path}; name a file in it.")
     if path.is_file():
-        salt = path.read_text(encoding="utf-8").strip().encode()
+        salt = path.read_bytes().strip()
         if len(salt) < _SALT_BYTES:
             raise NnmtlError(
                 f"--salt: expected at least {_SALT_BYTES} characters in {path}, got {len(salt)}; "
@@ -77,6 +81,37 @@ def kept_identities(exams: Sequence[Exam]) -> list[Identity]:
         case_id = name if counts[exam.patient_id] == 1 else f"{name}_{numbers[name]}"
         identities.append(Identity(case_id=case_id, patient_id=name))
     return identities
+
+
+def check_key(path: Path, folder: Path) -> None:
+    """Refuses a key that could not be written after an hour of work, or would stay with the images.
+
+    Args:
+        path: of the key.
+        folder: of the dataset.
+
+    Raises:
+        NnmtlError: naming the option.
+    """
+    if path.is_dir() or not can_be_written(path):
+        raise NnmtlError(f"--key: expected a file that can be written, got {path}; name another.")
+    if folder.resolve() in path.resolve().parents:
+        raise NnmtlError(
+            f"--key: expected a file outside the dataset, which it makes identifiable, got {path}; "
+            "name another."
+        )
+
+
+def write_key(path: Path, exams: Sequence[Exam], identities: Sequence[Identity]) -> None:
+    """Writes which id became which: the only file with identifiers."""
+    columns = {
+        "case_id": [identity.case_id for identity in identities],
+        "patient_id": [identity.patient_id for identity in identities],
+        "PatientID": [exam.patient_id for exam in exams],
+        "StudyDate": [exam.study_time.partition(" ")[0] for exam in exams],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(path, columns)
 
 
 def _hash(salt: bytes, text: str) -> str:

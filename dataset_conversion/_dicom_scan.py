@@ -146,18 +146,14 @@ def _visit(series: Series, told: Collection[Series]) -> str:
 
     Where none of the patient has one, patient, day and accession tell the examinations.
     """
-    day = _day(series)
-    same_day = {other.study_uid for other in told if _day(other) == day}
+    day = series.study_day
+    same_day = {other.study_uid for other in told if other.study_day == day}
     if not (series.patient_id and day) or len(same_day) > 1 or (told and not same_day):
         raise NnmtlError(
             "SOURCE: expected StudyInstanceUID in every image, or one examination a day of every "
             "PatientID, got an image that may belong to several; export it again."
         )
     return same_day.pop() if same_day else f"{series.patient_id} {day} {series.accession}"
-
-
-def _day(series: Series) -> str:
-    return series.study_time.partition(" ")[0]
 
 
 def _exam(study_uid: str, slices: Sequence[Slice]) -> Exam:

@@ -60,6 +60,11 @@ class Series:
     burned_in: str
     is_capture: bool
 
+    @property
+    def study_day(self) -> str:
+        """The date of the examination; empty if absent."""
+        return self.study_time.partition(" ")[0]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slice:

@@ -149,7 +149,7 @@ def _sheet_lines(path: Path) -> list[list[str]]:
     try:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
         cells = list(sheet.iter_rows(values_only=True))
-    except Exception as error:  # noqa: BLE001 - openpyxl raises what zip and XML readers raise
+    except Exception as error:
         raise NnmtlError(
             f"{path}: expected an .xlsx file, but it cannot be read as one "
             f"({type(error).__name__}); save the table again, without a password, or as CSV."

@@ -141,10 +141,14 @@ def _read_tables(source: Path) -> dict[str, CsvRow]:
     told: dict[str, CsvRow] = {}
     for name, table in _TABLES.items():
         for path in sorted(source.rglob(name)):
+            seen: set[str] = set()
             for row in read_source_table(path, (table.case, *table.columns)):
                 if not row[table.case]:
                     continue
                 case = _case_name(row[table.case])
+                if case in seen:
+                    raise row.error(table.case, "each case once; remove one")
+                seen.add(case)
                 earlier = told.get(case, replace(row, cells={}))
                 cells = {here: row[there] for there, here in table.columns.items()}
                 places = {

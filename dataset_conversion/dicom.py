@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from nnmtl.cohort.csv_file import write_csv
 from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import UNKNOWN_CENTER, TargetTable, write_targets
 from nnmtl.dataset_conversion._dataset_writer import (
@@ -94,10 +93,13 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     folder = new_dataset_folder(raw_folder, arguments.dataset_id, arguments.name or "DICOM")
     wanted = _wanted(arguments)
     from nnmtl.dataset_conversion._dicom_case import plan_case
+    from nnmtl.dataset_conversion._dicom_identity import check_key, write_key
     from nnmtl.dataset_conversion._dicom_scan import scan
 
     if not arguments.source:
         raise NnmtlError("SOURCE: expected the folder of DICOM files, got none; name it.")
+    if arguments.key:
+        check_key(arguments.key, folder)
     with _silent_readers():
         exams = scan(Path(arguments.source), may_name_files=arguments.keep_ids)
         identities = _identities(exams, arguments, raw_folder)
@@ -111,7 +113,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
         with written_aside(folder) as aside:
             _write(usable, aside, wanted, arguments)
     if arguments.key:
-        _write_key(arguments.key, exams, identities)
+        write_key(arguments.key, exams, identities)
     return folder
 
 
@@ -317,14 +319,3 @@ def _write_targets(cases: Sequence["Case"], folder: Path, center: str) -> None:
         centers=(center,) * len(identities),
     )
     write_targets(table, folder / "targets.csv")
-
-
-def _write_key(path: Path, exams: Sequence["Exam"], identities: "Sequence[Identity]") -> None:
-    columns = {
-        "case_id": [identity.case_id for identity in identities],
-        "patient_id": [identity.patient_id for identity in identities],
-        "PatientID": [exam.patient_id for exam in exams],
-        "StudyDate": [exam.study_time.partition(" ")[0] for exam in exams],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, columns)

@@ -36,8 +36,13 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     """
     name = arguments.name or f"PHANTOM_{arguments.preset}"
     folder = new_dataset_folder(raw_folder, arguments.dataset_id, name)
+    from nnmtl.phantom.presets import preset_named
+
+    preset_named(arguments.preset)
     centers = _parse_counts(arguments.train, option="--train")
     test_centers = _parse_counts(arguments.test, option="--test")
+    if not any(centers.values()):
+        raise NnmtlError("--train: expected at least one case, got none; give a count, as in A=80.")
     if not arguments.dry_run:
         from nnmtl.phantom.cohort import write_cohort
 
@@ -56,10 +61,19 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
 
 
 def _parse_counts(text: str, *, option: str) -> dict[str, int]:
-    counts = {}
+    from nnmtl.phantom.centers import center_named
+
+    counts: dict[str, int] = {}
     for item in filter(None, text.split(",")):
         center, _, count = item.partition("=")
         if not count.isdecimal():
-            raise NnmtlError(f"{option}: expected counts such as A=80,B=80, got {item!r}.")
-        counts[center.strip()] = int(count)
+            raise NnmtlError(
+                f"{option}: expected counts such as A=80,B=80, got {item!r}; correct it."
+            )
+        name = center_named(center.strip()).name
+        if name in counts:
+            raise NnmtlError(
+                f"{option}: expected each center once, got {name!r} twice; give its sum once."
+            )
+        counts[name] = int(count)
     return counts

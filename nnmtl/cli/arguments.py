@@ -17,8 +17,19 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
 def add_processes(parser: argparse.ArgumentParser) -> None:
     """`-np`, the number of worker processes."""
     parser.add_argument(
-        "-np", dest="num_processes", type=int, default=2, metavar="N", help="processes (default 2)"
+        "-np",
+        dest="num_processes",
+        type=_at_least_one,
+        default=2,
+        metavar="N",
+        help="processes (default 2)",
     )
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:

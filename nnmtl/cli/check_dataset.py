@@ -14,6 +14,8 @@ from nnmtl.errors import NnmtlError
 if TYPE_CHECKING:
     from nnmtl.cohort.raw_dataset import RawDataset
 
+_PAGES = (".html", ".htm")
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
@@ -71,7 +73,7 @@ def entry() -> None:
 
 
 def _check_place(page: Path, folder: Path) -> None:
-    """Refuses a page that could not be written, before an hour of looking at images.
+    """Refuses a page that could not or should not be written, before an hour of looking at images.
 
     Raises:
         NnmtlError: naming the option.
@@ -81,6 +83,11 @@ def _check_place(page: Path, folder: Path) -> None:
         raise NnmtlError(
             f"{page}: expected a place for the page in a folder that exists and can be written; "
             "name another with -o PAGE.html."
+        )
+    if page.suffix.lower() not in _PAGES:
+        raise NnmtlError(
+            f"-o {page}: expected a name that ends in .html, since a page takes the place of what "
+            "has its name; name another."
         )
     if place.resolve().parent == folder.resolve():
         raise NnmtlError(

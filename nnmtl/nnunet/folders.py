@@ -1,6 +1,7 @@
 """Where nnU-Net keeps things: the only reader of its environment variables."""
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from nnmtl.errors import NnmtlError
@@ -28,8 +29,9 @@ def dataset_name(dataset: str) -> str:
         NnmtlError: if no folder or more than one matches.
     """
     raw = folder_from_environment("nnUNet_raw")
-    pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdigit() else dataset
-    found = sorted(path.name for path in raw.glob(pattern) if path.is_dir())
+    pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
+    names = (path.name for path in raw.glob("*") if path.is_dir())
+    found = sorted(name for name in names if fnmatchcase(name, pattern))
     if len(found) != 1:
         raise NnmtlError(
             f"-d {dataset}: expected one folder {pattern} in {raw}, found "

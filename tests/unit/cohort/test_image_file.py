@@ -36,7 +36,9 @@ def test_an_image_that_was_cut_short_before_it_was_packed_is_refused(tmp_path):
     path = tmp_path / "case_0000.nii.gz"
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(VOXELS), str(path))
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1]))
-    with pytest.raises(NnmtlError, match="case_0000.nii.gz: the file ends before its last voxel"):
+    with pytest.raises(
+        NnmtlError, match=r"case_0000\.nii\.gz: the file ends before its last voxel"
+    ):
         check_voxels(path)
 
 
@@ -44,7 +46,7 @@ def test_an_image_that_was_cut_short_before_it_was_packed_is_refused(tmp_path):
 def test_an_image_of_several_numbers_in_a_voxel_is_refused(tmp_path, array):
     path = tmp_path / "case_0000.nii.gz"
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
-    with pytest.raises(NnmtlError, match="case_0000.nii.gz: expected one number in every voxel"):
+    with pytest.raises(NnmtlError, match=r"case_0000\.nii\.gz: expected one number in every voxel"):
         read_header(path)
 
 

@@ -137,3 +137,10 @@ def test_a_channel_that_is_absent_is_named(tree):
     (tree.folder / "BraTS2021_00000" / "BraTS2021_00000_t2.nii.gz").unlink()
     with pytest.raises(NnmtlError, match=r"expected the image .*BraTS2021_00000_t2.nii.gz"):
         tree.convert("brats")
+
+
+def test_a_table_that_has_a_case_twice_is_refused(tree):
+    rows = [("0", "1"), ("00000", "0")]
+    tree.write_table("train_labels.csv", ("BraTS21ID", "MGMT_value"), *rows)
+    with pytest.raises(NnmtlError, match=r"row 3, column 'BraTS21ID': expected each case once"):
+        tree.convert("brats", "--targets-only")

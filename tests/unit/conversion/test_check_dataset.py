@@ -1,6 +1,8 @@
 import json
 
+import numpy as np
 import pytest
+import SimpleITK
 
 from nnmtl.cli.check_dataset import main
 from nnmtl.errors import NnmtlError
@@ -67,6 +69,10 @@ def cut_short(name):
         (lambda folder: edit(folder, file_ending=3), "file_ending: expected text"),
         (lambda folder: edit(folder, nnmtl={"schema": 9}), "expected the schema 1"),
         (
+            lambda folder: edit(folder, labels={"background": 0, "tumor": {}}),
+            "labels: expected 'background': 0 and then 1, 2",
+        ),
+        (
             lambda folder: edit(folder, nnmtl={"missing_channels": {"s04": [1]}}),
             "channel 1 of case 's04' is listed in missing_channels, but s04_0001.nii.gz is not all",
         ),
@@ -124,6 +130,32 @@ def test_test_cases_are_checked_without_labels(check, source):
     code, text = check(add_test_case)
     assert code == 1
     assert "imagesTs/x_0000.nii.gz and imagesTs/x_0001.nii.gz are not on one grid" in text
+
+
+@pytest.mark.parametrize("number", ["0", "-2", "two"])
+def test_a_number_of_processes_that_cannot_be_is_refused(source, capsys, number):
+    with pytest.raises(SystemExit):
+        main(["-d", "7", "-np", number])
+    assert f"at least 1, got '{number}'" in capsys.readouterr().err
+
+
+def test_a_page_never_takes_the_place_of_another_kind_of_file(check, source):
+    check()
+    table = source.raw_folder / "Dataset007_Glioma" / "targets.csv"
+    before = table.read_text()
+    with pytest.raises(NnmtlError, match=r"-o .*targets\.csv: expected a name that ends in \.html"):
+        main(["-d", "7", "-o", str(table)])
+    assert table.read_text() == before
+
+
+def test_an_image_of_colors_is_an_error_with_exit_code_one(check):
+    def paint(folder):
+        image = SimpleITK.GetImageFromArray(np.zeros((4, 6, 8, 3), np.uint8))
+        SimpleITK.WriteImage(image, str(folder / "imagesTr/s02_0001.nii.gz"))
+
+    code, text = check(paint)
+    assert code == 1
+    assert "s02_0001.nii.gz: expected one number in every voxel, got 3" in text
 
 
 def test_an_unknown_id_is_named(source):

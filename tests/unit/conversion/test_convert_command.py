@@ -36,6 +36,16 @@ def test_an_unset_raw_folder_is_told(source, monkeypatch):
         source.convert()
 
 
+@pytest.mark.parametrize("name", ["file", "file/raw"])
+def test_a_raw_folder_that_cannot_be_made_is_told_before_any_work(source, monkeypatch, name):
+    (source.folder / "file").write_text("")
+    monkeypatch.setenv("nnUNet_raw", str(source.folder / name))
+    with pytest.raises(
+        NnmtlError, match=r"nnUNet_raw: expected a folder that .* written, got .*raw"
+    ):
+        source.convert("--dry-run")
+
+
 def test_an_id_that_is_taken_is_refused(source):
     source.convert()
     with pytest.raises(NnmtlError, match="Dataset007_Glioma exists"):
@@ -84,6 +94,22 @@ def test_a_phantom_needs_no_source(tmp_path, monkeypatch):
     assert given["centers"] == {"A": 8, "B": 4}
     assert given["test_centers"] == {"C": 2}
     assert given["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--train", "Q=1"], "a center among A, B, C, D, got 'Q'"),
+        (["--train", "A=1,A=2"], "--train: expected each center once, got 'A' twice"),
+        (["--train", "A=0"], "--train: expected at least one case, got none"),
+        (["--train", ""], "--train: expected at least one case, got none"),
+        (["--train", "A=1", "--preset", "hard"], "a preset among .*, got 'hard'"),
+    ],
+)
+def test_a_dry_run_refuses_the_phantom_that_a_run_would(tmp_path, monkeypatch, options, message):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path))
+    with pytest.raises(NnmtlError, match=message):
+        main(["phantom", "-d", "901", *options, "--dry-run"])
 
 
 @pytest.mark.parametrize("text", ["A", "A=x", "A=-1"])

@@ -25,7 +25,7 @@ def test_a_dataset_is_found_by_id_and_name(folders, text):
     assert dataset_name(text) == NAME
 
 
-@pytest.mark.parametrize("text", ["4", "Dataset004_Other"])
+@pytest.mark.parametrize("text", ["4", "Dataset004_Other", "", "²", "/data/Dataset003_Breast"])
 def test_a_dataset_that_is_not_there_is_named(folders, text):
     with pytest.raises(NnmtlError, match=f"-d {text}: expected one folder .* found none"):
         dataset_name(text)

@@ -53,6 +53,33 @@ def test_kept_ids_are_the_patients_with_the_examination_in_time(convert, dicom, 
         np.testing.assert_array_equal(found, exam.voxels[1])
 
 
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("source", r"--key: expected a file that can be written, got .*source"),
+        ("source/file/key.csv", r"--key: expected a file that can be written"),
+        ("raw/Dataset007_DICOM/key.csv", r"--key: expected a file outside the dataset"),
+    ],
+)
+def test_a_key_that_cannot_be_kept_is_refused_before_any_work(dicom, tmp_path, key, message):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_text("")
+    with pytest.raises(NnmtlError, match=message):
+        dicom.convert(tmp_path / "source", tmp_path / "raw", "--key", str(tmp_path / key))
+
+
+def test_a_folder_is_no_salt(dicom, tmp_path, cohort):
+    dicom.write(tmp_path / "source", cohort[1])
+    with pytest.raises(NnmtlError, match=r"--salt: expected a file, got the folder .*; name"):
+        dicom.convert(tmp_path / "source", tmp_path / "raw", "--salt", str(tmp_path))
+
+
+def test_a_salt_may_be_any_bytes(dicom, tmp_path, cohort):
+    dicom.write(tmp_path / "source", cohort[1])
+    (tmp_path / "salt").write_bytes(bytes(range(128, 256)))
+    dicom.convert(tmp_path / "source", tmp_path / "raw", "--salt", str(tmp_path / "salt"))
+
+
 def test_hashed_ids_depend_on_the_salt_only(dicom, tmp_path, cohort):
     dicom.write(tmp_path / "source", cohort[1])
     salts = [tmp_path / "one.txt", tmp_path / "one.txt", tmp_path / "two.txt"]

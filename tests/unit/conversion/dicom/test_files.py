@@ -223,7 +223,27 @@ def test_two_visits_under_one_study_are_not_mixed(dicom, tmp_path, exam):
     for file in files:
         file.StudyDate = file.SeriesDate = file.AcquisitionDate = "20210301"
     dicom.write(tmp_path / "source", [*exam.files(), *files])
-    with pytest.raises(NnmtlError, match=r"got 2 with 2 \(numbers 3, 8\); name one"):
+    with pytest.raises(NnmtlError, match=r"one visit .* got images of 2 days .*StudyInstanceUID"):
+        dicom.convert(tmp_path / "source", tmp_path / "raw")
+    dataset = dicom.convert(tmp_path / "source", tmp_path / "raw", "--series", "8")
+    np.testing.assert_array_equal(dicom.values_at(dataset.image(0), second), second.voxels[1])
+
+
+def test_no_visit_is_left_out_in_silence(dicom, tmp_path, exam):
+    """The earlier one has fewer phases, and lies elsewhere."""
+    second = dicom.default_exam(phases=3, study_uid=exam.study_uid, origin=(-40.0, 25.0, 3.0))
+    files = second.files()
+    for file in files:
+        file.StudyDate = "20210301"
+    dicom.write(tmp_path / "source", [*exam.files(), *files])
+    with pytest.raises(NnmtlError, match="one visit in an examination, got images of 2 days"):
+        dicom.convert(tmp_path / "source", tmp_path / "raw")
+
+
+def test_series_of_one_number_are_told_apart_otherwise(dicom, tmp_path, exam):
+    second = dicom.default_exam(phases=2, study_uid=exam.study_uid)
+    dicom.write(tmp_path / "source", [*exam.files(), *second.files()])
+    with pytest.raises(NnmtlError, match=r"numbers 3, 3\); name one by its description .* export"):
         dicom.convert(tmp_path / "source", tmp_path / "raw")
 
 
