@@ -86,8 +86,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     rows = read_source_table(path, [c for c in mapping.source_columns if c != _CASE])
     rows = [_with_case(row, bids, with_folders=not arguments.targets_only) for row in rows]
     found = None if arguments.targets_only else _find_images(rows, bids, mapping)
-    convert_rows(rows, mapping, arguments, source=path.parent, folder=folder, found=found)
-    return folder
+    return convert_rows(rows, mapping, arguments, source=path.parent, folder=folder, found=found)
 
 
 @dataclass(frozen=True, kw_only=True)

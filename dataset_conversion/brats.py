@@ -70,9 +70,7 @@ _TABLES = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what this converter needs beside the common arguments."""
-    add_image_arguments(parser)
+add_arguments = add_image_arguments
 
 
 def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
@@ -99,8 +97,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     nothing = CsvRow(path=source, number=0, cells={})
     rows = [_row(told.get(case, nothing), case, mapping) for case in sorted(cases)]
     found = None if arguments.targets_only else _find_images(source, cases, mapping)
-    convert_rows(rows, mapping, arguments, source=source, folder=folder, found=found)
-    return folder
+    return convert_rows(rows, mapping, arguments, source=source, folder=folder, found=found)
 
 
 def _of_one_challenge(

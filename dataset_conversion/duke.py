@@ -22,10 +22,9 @@ from pathlib import Path
 
 from nnmtl.cohort.cell import format_number
 from nnmtl.cohort.csv_file import CsvRow
-from nnmtl.dataset_conversion._dataset_writer import new_dataset_folder
 from nnmtl.dataset_conversion._geometry_columns import GeometryColumns, GridColumn
-from nnmtl.dataset_conversion._mapping import read_mapping
-from nnmtl.dataset_conversion._source_table import find_source_table, read_source_table
+from nnmtl.dataset_conversion._public_set import find_public_set
+from nnmtl.dataset_conversion._source_table import read_source_table
 from nnmtl.dataset_conversion.table import convert_rows
 from nnmtl.errors import NnmtlError
 
@@ -70,14 +69,11 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
             "--targets-only: expected this option, since the images of this collection are DICOM; "
             "give it, and convert the images with nnMTL_convert dicom."
         )
-    folder = new_dataset_folder(raw_folder, arguments.dataset_id, arguments.name or "Duke")
-    path = find_source_table(arguments.source, _TABLES)
-    mapping = read_mapping(Path("duke"))
-    columns = (*mapping.source_columns, _FIELD_OF_VIEW, "Rows", "Columns")
-    rows = _cases(read_source_table(path, columns, header_with=mapping.case_id))
-    mapping = replace(mapping, geometry=_GEOMETRY)
-    convert_rows(rows, mapping, arguments, source=path.parent, folder=folder)
-    return folder
+    found = find_public_set(arguments, raw_folder, name="Duke", mapping="duke", tables=_TABLES)
+    columns = (*found.mapping.source_columns, _FIELD_OF_VIEW, "Rows", "Columns")
+    rows = _cases(read_source_table(found.table, columns, header_with=found.mapping.case_id))
+    mapping = replace(found.mapping, geometry=_GEOMETRY)
+    return convert_rows(rows, mapping, arguments, source=found.source, folder=found.folder)
 
 
 def _cases(rows: Sequence[CsvRow]) -> list[CsvRow]:

@@ -28,15 +28,15 @@ from pathlib import Path
 from nnmtl.cohort.cell import parse_number
 from nnmtl.cohort.csv_file import CsvRow
 from nnmtl.cohort.image_file import ImageHeader, read_header
-from nnmtl.dataset_conversion._dataset_writer import new_dataset_folder
-from nnmtl.dataset_conversion._mapping import TableMapping, read_mapping
+from nnmtl.dataset_conversion._mapping import TableMapping
+from nnmtl.dataset_conversion._public_set import find_public_set
 from nnmtl.dataset_conversion._source_images import (
     SourceCase,
     SourceImages,
     find_images,
     folder_that_holds,
 )
-from nnmtl.dataset_conversion._source_table import find_source_table, read_source_table
+from nnmtl.dataset_conversion._source_table import read_source_table
 from nnmtl.dataset_conversion.table import add_image_arguments, convert_rows
 from nnmtl.errors import NnmtlError
 
@@ -47,9 +47,7 @@ _UNTOLD = ImageHeader(
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what this converter needs beside the common arguments."""
-    add_image_arguments(parser)
+add_arguments = add_image_arguments
 
 
 def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
@@ -61,13 +59,11 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     Raises:
         NnmtlError: for the first thing in table or images that is not as it should be.
     """
-    folder = new_dataset_folder(raw_folder, arguments.dataset_id, arguments.name or "ISPY2")
-    path = find_source_table(arguments.source, _TABLES)
-    mapping = read_mapping(Path("ispy2"))
-    rows = read_source_table(path, mapping.source_columns)
-    found = None if arguments.targets_only else _find_images(path.parent, rows, mapping)
-    convert_rows(rows, mapping, arguments, source=path.parent, folder=folder, found=found)
-    return folder
+    ispy2 = find_public_set(arguments, raw_folder, name="ISPY2", mapping="ispy2", tables=_TABLES)
+    source, mapping = ispy2.source, ispy2.mapping
+    rows = read_source_table(ispy2.table, mapping.source_columns)
+    found = None if arguments.targets_only else _find_images(source, rows, mapping)
+    return convert_rows(rows, mapping, arguments, source=source, folder=ispy2.folder, found=found)
 
 
 def _find_images(source: Path, rows: Sequence[CsvRow], mapping: TableMapping) -> SourceImages:

@@ -20,9 +20,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from nnmtl.dataset_conversion._dataset_writer import new_dataset_folder
-from nnmtl.dataset_conversion._mapping import read_mapping
-from nnmtl.dataset_conversion._source_table import find_source_table, read_source_table
+from nnmtl.dataset_conversion._public_set import find_public_set
+from nnmtl.dataset_conversion._source_table import read_source_table
 from nnmtl.dataset_conversion.table import add_image_arguments, convert_rows
 
 _TABLES = ("clinical_and_imaging_info.xlsx", "clinical_and_imaging_info.csv")
@@ -48,9 +47,9 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     Raises:
         NnmtlError: for the first thing in table or images that is not as it should be.
     """
-    folder = new_dataset_folder(raw_folder, arguments.dataset_id, arguments.name or "MAMAMIA")
-    path = find_source_table(arguments.source, _TABLES)
-    mapping = replace(read_mapping(Path("mama_mia")), center=arguments.center)
-    rows = read_source_table(path, mapping.source_columns)
-    convert_rows(rows, mapping, arguments, source=path.parent, folder=folder)
-    return folder
+    found = find_public_set(
+        arguments, raw_folder, name="MAMAMIA", mapping="mama_mia", tables=_TABLES
+    )
+    mapping = replace(found.mapping, center=arguments.center)
+    rows = read_source_table(found.table, mapping.source_columns)
+    return convert_rows(rows, mapping, arguments, source=found.source, folder=found.folder)

@@ -93,8 +93,7 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
         raise NnmtlError("SOURCE: expected the folder of images, or --targets-only; name it.")
     mapping = read_mapping(arguments.mapping)
     rows = read_source_table(arguments.table, mapping.source_columns)
-    convert_rows(rows, mapping, arguments, source=source, folder=folder)
-    return folder
+    return convert_rows(rows, mapping, arguments, source=source, folder=folder)
 
 
 def convert_rows(
@@ -105,7 +104,7 @@ def convert_rows(
     source: Path,
     folder: Path,
     found: SourceImages | None = None,
-) -> None:
+) -> Path:
     """Checks everything, then writes the dataset unless it is a dry run.
 
     Args:
@@ -115,6 +114,9 @@ def convert_rows(
         source: the folder of images.
         folder: of the dataset.
         found: the images of the rows; None to find them by the mapping's patterns.
+
+    Returns:
+        The dataset's folder, written or to be written.
 
     Raises:
         NnmtlError: for the first thing in table or images that is not as it should be.
@@ -135,6 +137,7 @@ def convert_rows(
     if not arguments.dry_run:
         with written_aside(folder) as aside:
             _write(plan, aside, mapping, with_copies=arguments.copy)
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)

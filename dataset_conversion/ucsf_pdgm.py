@@ -23,10 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnmtl.cohort.csv_file import CsvRow
-from nnmtl.dataset_conversion._dataset_writer import new_dataset_folder
-from nnmtl.dataset_conversion._mapping import read_mapping
-from nnmtl.dataset_conversion._source_images import folder_that_holds
-from nnmtl.dataset_conversion._source_table import find_source_table, read_source_table
+from nnmtl.dataset_conversion._public_set import find_public_set
+from nnmtl.dataset_conversion._source_table import read_source_table
 from nnmtl.dataset_conversion.table import add_image_arguments, convert_rows
 
 _TABLES = tuple(f"UCSF-PDGM-metadata_v{version}.csv" for version in (5, 4, 3, 2))
@@ -35,9 +33,7 @@ _EXAM = re.compile(r"UCSF-PDGM-0*([0-9]+)(_FU[0-9]+d)?")
 _PATIENT_OF_SECOND_EXAM = {315: 433, 278: 431, 175: 396, 138: 429, 181: 409, 289: 391}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what this converter needs beside the common arguments."""
-    add_image_arguments(parser)
+add_arguments = add_image_arguments
 
 
 def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
@@ -49,16 +45,17 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     Raises:
         NnmtlError: for the first thing in table or images that is not as it should be.
     """
-    folder = new_dataset_folder(raw_folder, arguments.dataset_id, arguments.name or "UCSFPDGM")
-    path = find_source_table(arguments.source, _TABLES)
-    mapping = read_mapping(Path("ucsf_pdgm"))
-    columns = [name for name in mapping.source_columns if name not in ("exam", "patient")]
-    rows = [_with_ids(row) for row in read_source_table(path, ("ID", *columns))]
-    source = path.parent
-    if not arguments.targets_only:
-        source = folder_that_holds(source, "UCSF-PDGM-*_nifti")
-    convert_rows(rows, mapping, arguments, source=source, folder=folder)
-    return folder
+    found = find_public_set(
+        arguments,
+        raw_folder,
+        name="UCSFPDGM",
+        mapping="ucsf_pdgm",
+        tables=_TABLES,
+        images="UCSF-PDGM-*_nifti",
+    )
+    columns = [name for name in found.mapping.source_columns if name not in ("exam", "patient")]
+    rows = [_with_ids(row) for row in read_source_table(found.table, ("ID", *columns))]
+    return convert_rows(rows, found.mapping, arguments, source=found.source, folder=found.folder)
 
 
 def _with_ids(row: CsvRow) -> CsvRow:

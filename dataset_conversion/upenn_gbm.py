@@ -26,10 +26,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnmtl.cohort.csv_file import CsvRow
-from nnmtl.dataset_conversion._dataset_writer import new_dataset_folder
-from nnmtl.dataset_conversion._mapping import read_mapping
-from nnmtl.dataset_conversion._source_images import folder_that_holds
-from nnmtl.dataset_conversion._source_table import find_source_table, read_source_table
+from nnmtl.dataset_conversion._public_set import find_public_set
+from nnmtl.dataset_conversion._source_table import read_source_table
 from nnmtl.dataset_conversion.table import add_image_arguments, convert_rows
 
 _logger = logging.getLogger(__name__)
@@ -56,18 +54,20 @@ def convert(arguments: argparse.Namespace, raw_folder: Path) -> Path:
     Raises:
         NnmtlError: for the first thing in table or images that is not as it should be.
     """
-    folder = new_dataset_folder(raw_folder, arguments.dataset_id, arguments.name or "UPENNGBM")
-    path = find_source_table(arguments.source, _TABLES)
-    mapping = read_mapping(Path("upenn_gbm"))
+    found = find_public_set(
+        arguments,
+        raw_folder,
+        name="UPENNGBM",
+        mapping="upenn_gbm",
+        tables=_TABLES,
+        images="images_structural",
+    )
+    mapping = found.mapping
     if arguments.corrected_masks and mapping.mask:
         mapping = replace(mapping, mask=mapping.mask[:1])
     columns = [name for name in mapping.source_columns if name != "patient"]
-    rows = _before_surgery(read_source_table(path, columns))
-    source = path.parent
-    if not arguments.targets_only:
-        source = folder_that_holds(source, "images_structural")
-    convert_rows(rows, mapping, arguments, source=source, folder=folder)
-    return folder
+    rows = _before_surgery(read_source_table(found.table, columns))
+    return convert_rows(rows, mapping, arguments, source=found.source, folder=found.folder)
 
 
 def _before_surgery(rows: list[CsvRow]) -> list[CsvRow]:
