@@ -1,8 +1,9 @@
-"""Target tables and cases for the tests of this folder."""
+"""A declaration, target tables and cases for the tests of this folder."""
 
 import numpy as np
 import pytest
 
+from nnmtl.cohort.biomarker import BinaryBiomarker, CategoricalBiomarker, ContinuousBiomarker
 from nnmtl.cohort.case_content import (
     CaseContent,
     measure_channel,
@@ -10,7 +11,24 @@ from nnmtl.cohort.case_content import (
     same_images,
 )
 from nnmtl.cohort.case_geometry import measure_tumor
+from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import ClassTarget, ContinuousTarget, TargetTable
+
+
+@pytest.fixture(scope="session")
+def breast():
+    """A biomarker of each kind, and a covariate."""
+    return Declaration(
+        tumor_labels=(1,),
+        biomarkers=(
+            BinaryBiomarker(name="ER"),
+            CategoricalBiomarker(
+                name="HER2_3", categories=("zero", "low", "positive"), ordered=True
+            ),
+            ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)),
+        ),
+        covariates=("age",),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,45 +1,39 @@
+import dataclasses
 import json
 
 import pytest
 
-from nnmtl.cohort.biomarker import (
-    BinaryBiomarker,
-    CategoricalBiomarker,
-    ContinuousBiomarker,
-)
-from nnmtl.cohort.declaration import Declaration, declaration_to_json, parse_declaration
+from nnmtl.cohort.declaration import declaration_to_json, parse_declaration
 from nnmtl.errors import NnmtlError
 
-BREAST = Declaration(
-    tumor_labels=(1,),
-    biomarkers=(
-        BinaryBiomarker(name="ER"),
-        CategoricalBiomarker(name="HER2_3", categories=("zero", "low", "positive"), ordered=True),
-        ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)),
-    ),
-    covariates=("age",),
-    missing_channels={"case_7": (2,)},
-)
+
+@pytest.fixture
+def declared(breast):
+    return dataclasses.replace(breast, missing_channels={"case_7": (2,)})
 
 
-def dataset_json(**changes):
-    return {
-        "channel_names": {"0": "pre", "1": "first", "2": "late"},
-        "labels": {"background": 0, "tumor": 1, "ignore": 2},
-        "nnmtl": declaration_to_json(BREAST) | changes,
-    }
+@pytest.fixture
+def dataset_json(declared):
+    def make(**changes):
+        return {
+            "channel_names": {"0": "pre", "1": "first", "2": "late"},
+            "labels": {"background": 0, "tumor": 1, "ignore": 2},
+            "nnmtl": declaration_to_json(declared) | changes,
+        }
+
+    return make
 
 
-def test_a_declaration_survives_a_json_round_trip():
-    assert parse_declaration(json.loads(json.dumps(dataset_json()))) == BREAST
+def test_a_declaration_survives_a_json_round_trip(dataset_json, declared):
+    assert parse_declaration(json.loads(json.dumps(dataset_json()))) == declared
 
 
-def test_a_synthetic_cohort_stays_one():
+def test_a_synthetic_cohort_stays_one(dataset_json):
     declared = parse_declaration(dataset_json(synthetic={"preset": "easy"}))
     assert declaration_to_json(declared)["synthetic"] == {"preset": "easy"}
 
 
-def test_a_region_based_label_may_be_tumor():
+def test_a_region_based_label_may_be_tumor(dataset_json):
     labels = {"background": 0, "whole": [1, 2], "core": 2}
     regions = dataset_json(tumor_labels=[1, 2]) | {"labels": labels}
     assert parse_declaration(regions).tumor_labels == (1, 2)
@@ -78,6 +72,6 @@ def test_a_dataset_without_declaration_is_told_what_is_missing():
         ),
     ],
 )
-def test_a_wrong_declaration_is_refused_with_its_reason(changes, message):
+def test_a_wrong_declaration_is_refused_with_its_reason(changes, message, dataset_json):
     with pytest.raises(NnmtlError, match=message):
         parse_declaration(dataset_json(**changes))

@@ -5,26 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnmtl.cohort.biomarker import (
-    BinaryBiomarker,
-    CategoricalBiomarker,
-    ContinuousBiomarker,
-)
 from nnmtl.cohort.cell import format_interval, parse_interval
 from nnmtl.cohort.csv_file import CsvRow
-from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.targets import ClassTarget, TargetTable, read_targets, write_targets
 from nnmtl.errors import NnmtlError
 
-DECLARATION = Declaration(
-    tumor_labels=(1,),
-    biomarkers=(
-        BinaryBiomarker(name="ER"),
-        CategoricalBiomarker(name="HER2_3", categories=("zero", "low", "positive"), ordered=True),
-        ContinuousBiomarker(name="Ki67", unit="%", range=(0, 100), cutoffs=(14, 20, 30)),
-    ),
-    covariates=("age",),
-)
 HEADER = "case_id,patient_id,center,ER,HER2_3,Ki67,age"
 ROWS = [
     "c1,p1,A,1,zero|low,20-30,54",
@@ -45,8 +30,8 @@ def write(tmp_path):
     return write_text
 
 
-def test_every_kind_of_cell_is_read(write):
-    table = read_targets(write(HEADER, *ROWS), DECLARATION)
+def test_every_kind_of_cell_is_read(write, breast):
+    table = read_targets(write(HEADER, *ROWS), breast)
     assert table.case_ids == ("c1", "c2", "c3", "c4", "c5")
     assert table.patient_ids == ("p1", "p2", "p2", "p4", "p5")
     assert table.centers == ("A", "A", "A", "B", "B")
@@ -63,25 +48,25 @@ def test_every_kind_of_cell_is_read(write):
     np.testing.assert_array_equal(table.covariates["age"], [54, np.nan, 61, 43.5, 70])
 
 
-def test_a_cell_that_excludes_nothing_counts_as_not_observed(write):
-    table = read_targets(write(HEADER, *ROWS), DECLARATION)
+def test_a_cell_that_excludes_nothing_counts_as_not_observed(write, breast):
+    table = read_targets(write(HEADER, *ROWS), breast)
     for name in ("HER2_3", "Ki67"):
         assert table.targets[name].observed.tolist() == [True, True, False, False, True]
     assert np.isnan(table.targets["Ki67"].lower[[2, 3]]).all()
 
 
-def test_order_of_rows_and_columns_does_not_change_a_byte(write, tmp_path):
-    write_targets(read_targets(write(HEADER, *ROWS), DECLARATION), tmp_path / "first.csv")
+def test_order_of_rows_and_columns_does_not_change_a_byte(write, tmp_path, breast):
+    write_targets(read_targets(write(HEADER, *ROWS), breast), tmp_path / "first.csv")
     table = [line.split(",") for line in (HEADER, *random.Random(0).sample(ROWS, len(ROWS)))]
     mixed = [",".join(reversed(cells)) for cells in table]
-    write_targets(read_targets(write(*mixed), DECLARATION), tmp_path / "second.csv")
+    write_targets(read_targets(write(*mixed), breast), tmp_path / "second.csv")
     assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
 
 
-def test_what_is_written_reads_back(write, tmp_path):
-    table = read_targets(write(HEADER, *ROWS), DECLARATION)
+def test_what_is_written_reads_back(write, tmp_path, breast):
+    table = read_targets(write(HEADER, *ROWS), breast)
     write_targets(table, tmp_path / "copy.csv")
-    again = read_targets(tmp_path / "copy.csv", DECLARATION)
+    again = read_targets(tmp_path / "copy.csv", breast)
     for name in ("ER", "HER2_3"):
         np.testing.assert_array_equal(again.targets[name].possible, table.targets[name].possible)
     for end in ("lower", "upper", "observed"):
@@ -97,17 +82,17 @@ def test_every_interval_survives_its_cell(ends):
     assert parse_interval(row, "K", lowest=-1e10, highest=1e10) == tuple(ends)
 
 
-def test_spreadsheet_habits_are_understood(tmp_path):
+def test_spreadsheet_habits_are_understood(tmp_path, breast):
     path = tmp_path / "targets.csv"
     text = f"{HEADER}\r\n c1 , p1,A,1,low, 20 - 30 ,54\r\n\r\n,,,,,,"
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    table = read_targets(path, DECLARATION)
+    table = read_targets(path, breast)
     assert table.case_ids == ("c1",)
     assert table.targets["Ki67"].upper.tolist() == [30]
 
 
-def test_a_selection_is_sorted_and_an_unknown_case_is_named(write):
-    table = read_targets(write(HEADER, *ROWS), DECLARATION)
+def test_a_selection_is_sorted_and_an_unknown_case_is_named(write, breast):
+    table = read_targets(write(HEADER, *ROWS), breast)
     some = table.select(["c5", "c1"])
     assert some.case_ids == ("c1", "c5")
     assert some.centers == ("A", "B")
@@ -170,9 +155,9 @@ def test_categories_must_name_the_classes_to_be_written(tmp_path):
         ("c9,p9,B,1,low,12,5,54", "row 7: expected 7 cells.*got 8"),
     ],
 )
-def test_a_wrong_row_is_named_with_its_column_and_value(write, row, message):
+def test_a_wrong_row_is_named_with_its_column_and_value(write, row, message, breast):
     with pytest.raises(NnmtlError, match=message):
-        read_targets(write(HEADER, *ROWS, row), DECLARATION)
+        read_targets(write(HEADER, *ROWS, row), breast)
 
 
 @pytest.mark.parametrize(
@@ -188,9 +173,9 @@ def test_a_wrong_row_is_named_with_its_column_and_value(write, row, message):
         (HEADER.replace(",", ";"), "expected columns separated by commas"),
     ],
 )
-def test_a_wrong_header_is_named(write, header, message):
+def test_a_wrong_header_is_named(write, header, message, breast):
     with pytest.raises(NnmtlError, match=message):
-        read_targets(write(header), DECLARATION)
+        read_targets(write(header), breast)
 
 
 @pytest.mark.parametrize(
@@ -204,13 +189,13 @@ def test_a_wrong_header_is_named(write, header, message):
         ),
     ],
 )
-def test_a_wrong_file_is_named(tmp_path, content, message):
+def test_a_wrong_file_is_named(tmp_path, content, message, breast):
     path = tmp_path / "targets.csv"
     path.write_bytes(content)
     with pytest.raises(NnmtlError, match=f"{path}.*{message}"):
-        read_targets(path, DECLARATION)
+        read_targets(path, breast)
 
 
-def test_an_absent_file_is_named(tmp_path):
+def test_an_absent_file_is_named(tmp_path, breast):
     with pytest.raises(NnmtlError, match=r"targets\.csv: expected a CSV file"):
-        read_targets(tmp_path / "targets.csv", DECLARATION)
+        read_targets(tmp_path / "targets.csv", breast)

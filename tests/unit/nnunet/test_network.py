@@ -9,44 +9,9 @@ from torch import nn
 
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.network import PlannedMultiTaskUNet
-from nnmtl.planning.architecture import (
-    ArchitecturePlan,
-    HeadPlan,
-    RegionPlan,
-    architecture_to_json,
-)
+from nnmtl.planning.architecture import architecture_to_json
 
 UNETS = "dynamic_network_architectures.architectures.unet"
-PLAN = ArchitecturePlan(
-    spacing_mm=(1.0, 1.0, 1.0),
-    tumor_labels=(1,),
-    regions=(
-        RegionPlan(name="core", inner_mm=None, outer_mm=-1.0),
-        RegionPlan(name="rim", inner_mm=-1.0, outer_mm=0.0),
-        RegionPlan(name="peritumoral", inner_mm=0.0, outer_mm=3.0),
-        RegionPlan(name="context", inner_mm=None, outer_mm=None),
-    ),
-    taps=(0, 1),
-    region_masking="pool",
-    shared_encoder=True,
-    pooling="regions",
-    attention="multi_scale",
-    token_mixer=False,
-    self_attention=False,
-    intensity=True,
-    num_centers=1,
-    descriptors=("log_volume",),
-    covariates=("age",),
-    heads=(
-        HeadPlan(name="ER", kind="binary", num_outputs=1),
-        HeadPlan(name="HER2_3", kind="categorical", num_outputs=3),
-    ),
-    width=4,
-    dropout=0.0,
-    region_dropout=0.0,
-    softness_mm=0.7,
-    jitter_mm=0.0,
-)
 
 
 def unet_arguments(dimension=3, *, residual=False):
@@ -68,15 +33,31 @@ def unet_arguments(dimension=3, *, residual=False):
     }
 
 
-def network(*, deep_supervision=False, name=f"{UNETS}.PlainConvUNet", plan=PLAN, **arguments):
-    return PlannedMultiTaskUNet(
-        input_channels=2,
-        num_classes=2,
-        unet_class_name=name,
-        multitask=architecture_to_json(plan),
-        deep_supervision=deep_supervision,
-        **(arguments or unet_arguments()),
-    ).eval()
+@pytest.fixture
+def plan(breast_plan):
+    return dataclasses.replace(breast_plan, heads=breast_plan.heads[:2])
+
+
+@pytest.fixture
+def hybrid_plan(plan):
+    return dataclasses.replace(plan, taps=(0, 1, 2), token_mixer=True, self_attention=True)
+
+
+@pytest.fixture
+def network(plan):
+    def build(
+        *, deep_supervision=False, name=f"{UNETS}.PlainConvUNet", multitask=plan, **arguments
+    ):
+        return PlannedMultiTaskUNet(
+            input_channels=2,
+            num_classes=2,
+            unet_class_name=name,
+            multitask=architecture_to_json(multitask),
+            deep_supervision=deep_supervision,
+            **(arguments or unet_arguments()),
+        ).eval()
+
+    return build
 
 
 def image(dimension=3):
@@ -109,7 +90,9 @@ def awaken(model):
 @pytest.mark.parametrize("deep_supervision", [False, True])
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("dimension", [2, 3])
-def test_segmentation_equals_nnunets_bit_for_bit(dimension, residual, deep_supervision):
+def test_segmentation_equals_nnunets_bit_for_bit(
+    dimension, residual, deep_supervision, network, plan
+):
     arguments = unet_arguments(dimension, residual=residual)
     stock_class = ResidualEncoderUNet if residual else PlainConvUNet
     stock = stock_class(
@@ -118,7 +101,7 @@ def test_segmentation_equals_nnunets_bit_for_bit(dimension, residual, deep_super
     ours = network(
         name=f"{UNETS}.{stock_class.__name__}",
         deep_supervision=deep_supervision,
-        plan=dataclasses.replace(PLAN, spacing_mm=(1.0,) * dimension),
+        multitask=dataclasses.replace(plan, spacing_mm=(1.0,) * dimension),
         **arguments,
     )
     missing, unexpected = ours.load_state_dict(stock.state_dict(), strict=False)
@@ -131,12 +114,12 @@ def test_segmentation_equals_nnunets_bit_for_bit(dimension, residual, deep_super
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-def test_a_network_outside_the_closed_list_is_refused_before_it_is_imported():
+def test_a_network_outside_the_closed_list_is_refused_before_it_is_imported(network):
     with pytest.raises(NnmtlError, match=r"unet_class_name'\] names 'os\.system'"):
         network(name="os.system")
 
 
-def test_biomarkers_come_on_request_only():
+def test_biomarkers_come_on_request_only(network):
     model = network()
     assert isinstance(model(image()), torch.Tensor)
     output = biomarkers(model)
@@ -148,7 +131,7 @@ def test_biomarkers_come_on_request_only():
     assert output.measured.shape[1] == model.tower.standardize.mean.numel()
 
 
-def test_biomarkers_do_not_change_the_segmentation():
+def test_biomarkers_do_not_change_the_segmentation(network):
     model = network()
     x = image()
     with torch.no_grad():
@@ -157,7 +140,7 @@ def test_biomarkers_do_not_change_the_segmentation():
     assert torch.equal(alone, together.segmentation)
 
 
-def test_a_decoder_that_is_not_trained_gets_no_gradient():
+def test_a_decoder_that_is_not_trained_gets_no_gradient(network):
     model = awaken(network())
     output = biomarkers(model, train_decoder=False)
     assert not output.segmentation.requires_grad
@@ -168,7 +151,7 @@ def test_a_decoder_that_is_not_trained_gets_no_gradient():
     assert any(value is not None for name, value in gradients.items() if "encoder." in name)
 
 
-def encoder_gradient(factor):
+def encoder_gradient(network, factor):
     torch.manual_seed(0)
     model = awaken(network())
     output = biomarkers(model, encoder_gradient=factor)
@@ -179,9 +162,9 @@ def encoder_gradient(factor):
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.3, 0.5])
-def test_the_heads_gradient_into_the_encoder_is_scaled_and_nothing_else(factor):
-    answer, encoder, tower = encoder_gradient(1.0)
-    damped_answer, damped_encoder, damped_tower = encoder_gradient(factor)
+def test_the_heads_gradient_into_the_encoder_is_scaled_and_nothing_else(factor, network):
+    answer, encoder, tower = encoder_gradient(network, 1.0)
+    damped_answer, damped_encoder, damped_tower = encoder_gradient(network, factor)
     torch.testing.assert_close(damped_answer, answer)
     for whole, damped in zip(encoder, damped_encoder, strict=True):
         torch.testing.assert_close(damped, factor * whole, rtol=1e-3, atol=1e-6)
@@ -198,33 +181,33 @@ def segment(model, foreground):
     return model
 
 
-def test_without_a_given_mask_the_own_segmentation_makes_the_regions():
+def test_without_a_given_mask_the_own_segmentation_makes_the_regions(network):
     model = segment(network(), foreground=True)
     own = biomarkers(model, mask=None).measured
     everything = biomarkers(model, mask=torch.ones(2, 16, 16, 16, dtype=torch.bool)).measured
     torch.testing.assert_close(own, everything, equal_nan=True)
 
 
-def test_a_mask_replaces_the_own_segmentation_where_it_is_given():
+def test_a_mask_replaces_the_own_segmentation_where_it_is_given(network):
     model = segment(network(), foreground=True)
     mixed = biomarkers(model, mask_given=torch.tensor([True, False])).measured
     torch.testing.assert_close(mixed[0], biomarkers(model).measured[0], equal_nan=True)
     torch.testing.assert_close(mixed[1], biomarkers(model, mask=None).measured[1], equal_nan=True)
 
 
-def test_an_empty_segmentation_falls_back_to_the_true_mask():
+def test_an_empty_segmentation_falls_back_to_the_true_mask(network):
     model = segment(network(), foreground=False)
     found = biomarkers(model, mask_given=torch.tensor([False, False])).measured
     torch.testing.assert_close(found, biomarkers(model).measured, equal_nan=True)
 
 
-def test_an_empty_mask_gives_finite_answers():
+def test_an_empty_mask_gives_finite_answers(network):
     model = awaken(network())
     output = biomarkers(model, mask=torch.zeros(2, 16, 16, 16, dtype=torch.bool))
     assert all(value.isfinite().all() for value in output.biomarkers.values())
 
 
-def test_the_volume_is_that_of_the_mask():
+def test_the_volume_is_that_of_the_mask(network):
     model = network()
     volume_ml = 6**3 * 2.0 * 1.0 * 1.0 / 1000
     measured = biomarkers(model, spacing_mm=(2.0, 1.0, 1.0)).measured
@@ -232,8 +215,8 @@ def test_the_volume_is_that_of_the_mask():
     assert measured[0, volume].item() == pytest.approx(torch.tensor(volume_ml + 0.01).log().item())
 
 
-def test_surface_errors_are_simulated_in_training_only():
-    model = network(plan=dataclasses.replace(PLAN, jitter_mm=1.5))
+def test_surface_errors_are_simulated_in_training_only(network, plan):
+    model = network(multitask=dataclasses.replace(plan, jitter_mm=1.5))
     quiet = [biomarkers(model).measured for _ in range(2)]
     x = image()
     model.train()
@@ -251,7 +234,7 @@ def test_surface_errors_are_simulated_in_training_only():
     assert torch.equal(*still)
 
 
-def test_nnunets_initialization_leaves_the_tower_alone():
+def test_nnunets_initialization_leaves_the_tower_alone(network):
     model = awaken(network())
     before = {name: value.clone() for name, value in model.tower.state_dict().items()}
     first = next(model.encoder.parameters()).clone()
@@ -268,40 +251,37 @@ def answers_of(model, x):
 
 
 @pytest.mark.parametrize("shared_encoder", [True, False])
-def test_masking_at_the_input_hides_everything_outside_the_regions(shared_encoder):
-    core = (PLAN.regions[0],)
+def test_masking_at_the_input_hides_everything_outside_the_regions(shared_encoder, network, plan):
+    core = (plan.regions[0],)
     strict = dataclasses.replace(
-        PLAN, regions=core, region_masking="input", shared_encoder=shared_encoder
+        plan, regions=core, region_masking="input", shared_encoder=shared_encoder
     )
     pooled = dataclasses.replace(strict, region_masking="pool")
     x = image()
     other = torch.where(ball()[:, None], x, x + 40 * torch.rand(x.shape))
     for plan, hidden in ((strict, True), (pooled, False)):
-        model = awaken(network(plan=plan))
+        model = awaken(network(multitask=plan))
         answers = [answers_of(model, each).biomarkers["ER"] for each in (x, other)]
         assert torch.equal(*answers) == hidden
 
 
-def test_masking_at_the_input_leaves_the_segmentation_alone():
-    strict = dataclasses.replace(PLAN, regions=PLAN.regions[:1], region_masking="input")
-    model = network(plan=strict)
+def test_masking_at_the_input_leaves_the_segmentation_alone(network, plan):
+    strict = dataclasses.replace(plan, regions=plan.regions[:1], region_masking="input")
+    model = network(multitask=strict)
     with torch.no_grad():
         assert torch.equal(answers_of(model, image()).segmentation, model(image()))
 
 
-def test_an_encoder_of_their_own_is_trained_by_the_heads_alone():
-    model = awaken(network(plan=dataclasses.replace(PLAN, shared_encoder=False)))
+def test_an_encoder_of_their_own_is_trained_by_the_heads_alone(network, plan):
+    model = awaken(network(multitask=dataclasses.replace(plan, shared_encoder=False)))
     sum(value.sum() for value in biomarkers(model).biomarkers.values()).backward()
     assert all(parameter.grad is None for parameter in model.encoder.parameters())
     assert any(parameter.grad.abs().sum() > 0 for parameter in model.head_encoder.parameters())
 
 
-HYBRID = dataclasses.replace(PLAN, taps=(0, 1, 2), token_mixer=True, self_attention=True)
-
-
-def test_a_hybrid_starts_as_the_plain_network():
-    plain = network(plan=dataclasses.replace(PLAN, taps=HYBRID.taps))
-    hybrid = network(plan=HYBRID)
+def test_a_hybrid_starts_as_the_plain_network(network, plan, hybrid_plan):
+    plain = network(multitask=dataclasses.replace(plan, taps=hybrid_plan.taps))
+    hybrid = network(multitask=hybrid_plan)
     hybrid.load_state_dict(plain.state_dict(), strict=False)
     with torch.no_grad():
         expected, found = answers_of(plain, image()), answers_of(hybrid, image())
@@ -309,11 +289,11 @@ def test_a_hybrid_starts_as_the_plain_network():
     torch.testing.assert_close(found.biomarkers, expected.biomarkers)
 
 
-def test_segmentation_and_heads_both_train_the_self_attention():
+def test_segmentation_and_heads_both_train_the_self_attention(network, hybrid_plan):
     for loss_of in (
         lambda model: model(image()).square().sum(),
         lambda model: sum(value.sum() for value in biomarkers(model).biomarkers.values()),
     ):
-        model = awaken(network(plan=HYBRID))
+        model = awaken(network(multitask=hybrid_plan))
         loss_of(model).backward()
         assert model.bottleneck.factor.grad.abs() > 0

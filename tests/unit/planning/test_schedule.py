@@ -5,62 +5,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnmtl.planning.schedule import head_rate, heads_are_on, true_mask_share
-from nnmtl.planning.training import TrainingPlan
 
 shares = st.floats(0, 1)
 STEPS = [step / 400 for step in range(401)]
 
 
-def plan(warmup=0.3, until=0.6):
-    return TrainingPlan(
-        preset="p",
-        spacing_policy="pooled",
-        roi_size=(8, 8, 8),
-        roi_batch_size=2,
-        roi_sampling="uniform",
-        epochs=10,
-        iterations_per_epoch=10,
-        validation_iterations=1,
-        warmup_fraction=warmup,
-        true_mask_until=until,
-        unet_optimizer="sgd",
-        heads_optimizer="adamw",
-        lr_unet=0.01,
-        freeze_encoder=False,
-        lr_heads=0.002,
-        weight_decay_heads=0.0,
-        roi_segmentation_weight=0.0,
-        encoder_gradient=1.0,
-        loss_weights={},
-        task_weighting="fixed",
-        label_smoothing=0.0,
-        ema_decay=0.0,
-        linear_start=False,
-        mirror_in_prediction=False,
-        reasons={},
-    )
+@pytest.fixture(scope="session")
+def plan(make_training):
+    def make(warmup=0.3, until=0.6):
+        return make_training(warmup_fraction=warmup, true_mask_until=until, lr_heads=0.002)
+
+    return make
 
 
-def test_heads_are_off_in_the_warm_up_and_on_after_it():
+def test_heads_are_off_in_the_warm_up_and_on_after_it(plan):
     assert not heads_are_on(0.0, plan())
     assert not heads_are_on(0.299, plan())
     assert heads_are_on(0.3, plan())
     assert heads_are_on(1.0, plan())
 
 
-def test_without_warm_up_heads_are_on_from_the_start():
+def test_without_warm_up_heads_are_on_from_the_start(plan):
     assert heads_are_on(0.0, plan(warmup=0.0))
 
 
 @given(shares, shares)
-def test_the_heads_rate_stays_in_its_range_and_is_0_while_they_are_off(progress, warmup):
+def test_the_heads_rate_stays_in_its_range_and_is_0_while_they_are_off(plan, progress, warmup):
     rate = head_rate(progress, plan(warmup=warmup))
     assert 0 <= rate <= 0.002
     if not heads_are_on(progress, plan(warmup=warmup)):
         assert rate == 0
 
 
-def test_the_heads_rate_rises_once_then_falls_to_0():
+def test_the_heads_rate_rises_once_then_falls_to_0(plan):
     rates = [head_rate(progress, plan()) for progress in STEPS]
     peak = rates.index(max(rates))
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
@@ -69,17 +46,17 @@ def test_the_heads_rate_rises_once_then_falls_to_0():
     assert rates[-1] == pytest.approx(0)
 
 
-def test_the_first_joint_iteration_already_learns():
+def test_the_first_joint_iteration_already_learns(plan):
     assert head_rate(0.3, plan()) > 0
 
 
 @given(shares, shares, shares)
-def test_the_share_of_true_masks_is_a_share_for_any_plan(progress, one, other):
+def test_the_share_of_true_masks_is_a_share_for_any_plan(plan, progress, one, other):
     share = true_mask_share(progress, plan(warmup=min(one, other), until=max(one, other)))
     assert 0 <= share <= 1
 
 
-def test_true_masks_fade_from_all_to_none():
+def test_true_masks_fade_from_all_to_none(plan):
     values = [true_mask_share(progress, plan()) for progress in STEPS]
     assert values == sorted(values, reverse=True)
     assert true_mask_share(0.3, plan()) == 1
@@ -87,5 +64,5 @@ def test_true_masks_fade_from_all_to_none():
     assert true_mask_share(0.6, plan()) == 0
 
 
-def test_true_masks_may_end_at_once():
+def test_true_masks_may_end_at_once(plan):
     assert true_mask_share(0.3, plan(warmup=0.3, until=0.3)) == 0

@@ -1,4 +1,4 @@
-"""The smallest plan of a network with heads, for tests that change a field or two of it."""
+"""Plans of a network with heads, for tests of several rooms that change some of it."""
 
 import pytest
 
@@ -7,6 +7,8 @@ from nnmtl.planning.architecture import ArchitecturePlan, HeadPlan, RegionPlan
 
 @pytest.fixture(scope="session")
 def make_plan():
+    """The smallest, with some of its fields changed."""
+
     def make(**changes):
         fields = {
             "spacing_mm": (1.0, 1.0),
@@ -33,3 +35,27 @@ def make_plan():
         return ArchitecturePlan(**fields | changes)
 
     return make
+
+
+@pytest.fixture
+def breast_plan(make_plan):
+    """All regions, and a head of each kind."""
+    return make_plan(
+        spacing_mm=(1.0, 1.0, 1.0),
+        regions=(
+            RegionPlan(name="core", inner_mm=None, outer_mm=-1.0),
+            RegionPlan(name="rim", inner_mm=-1.0, outer_mm=0.0),
+            RegionPlan(name="peritumoral", inner_mm=0.0, outer_mm=3.0),
+            RegionPlan(name="context", inner_mm=None, outer_mm=None),
+        ),
+        taps=(0, 1),
+        attention="multi_scale",
+        intensity=True,
+        covariates=("age",),
+        heads=(
+            HeadPlan(name="ER", kind="binary", num_outputs=1),
+            HeadPlan(name="HER2_3", kind="categorical", num_outputs=3),
+            HeadPlan(name="Ki67", kind="continuous", num_outputs=1, range=(0.0, 100.0)),
+        ),
+        width=4,
+    )
