@@ -1,5 +1,6 @@
 """Finds the images and masks of each case and checks that they lie on one grid."""
 
+import glob
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -233,5 +234,5 @@ def _cases_of_pattern(source: Path, pattern: str) -> set[str]:
     folder, prefix = source / before.rpartition("/")[0], before.rpartition("/")[2]
     return {
         path.name.removeprefix(prefix).removesuffix(after)
-        for path in folder.glob(f"{prefix}*{after}")
+        for path in folder.glob(f"{glob.escape(prefix)}*{glob.escape(after)}")
     }

@@ -14,7 +14,8 @@ the mask, from the folder of the subject or session on, where {case} is sub-01 o
     "mask": "anat/{case}_label-tumor_mask.nii.gz"
 
 --images-from and --masks-from NAME take them from derivatives/NAME. Subjects with several sessions
-need --session, images with several runs --run. `n/a` is not observed. Where participants.json tells
+need --session, images with several runs --run. Targets are those of participants.tsv: the tables
+of sessions, sub-01_sessions.tsv, are not read. `n/a` is not observed. Where participants.json tells
 other units than the mapping, a line says so.
 """
 

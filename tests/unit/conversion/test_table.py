@@ -237,6 +237,14 @@ def test_a_table_of_other_cases_is_told_with_what_was_sought_and_what_is_there(s
         source.convert("--skip-absent")
 
 
+def test_stars_in_a_pattern_are_letters_like_others(source):
+    source.mapping["images"] = ["imagesTr/**{case}_0000.nii.gz", "imagesTr/{case}_0001.nii.gz"]
+    for row in source.rows:
+        row["Study"] = f"UNKNOWN-{row['Study']}"
+    with pytest.raises(NnmtlError, match=r"no case of the table .* there are no others"):
+        source.convert()
+
+
 def test_masks_that_no_case_has_are_told(source, caplog):
     source.mapping["mask"] = "masks/{case}.nii.gz"
     with caplog.at_level("WARNING"):
