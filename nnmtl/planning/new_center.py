@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -110,61 +110,83 @@ def _number(num_images: int) -> Difference:
 
 
 def _spacing(here: Axes, known: Sequence[tuple[float, float]]) -> Difference:
-    level, distance, axis = _beyond(here, known, _SPACING_LIMITS)
-    larger = here[axis] > known[axis][1]
-    side = "larger" if larger else "smaller"
-    told = f"{by([here[axis]])} mm along {AXES[axis]} are {math.exp(distance):.2f} times {side}"
+    found = _beyond(here, known, _SPACING_LIMITS)
+    told = f"Voxels of {by([found.mm])} mm along {found.axis} are {found.factor} than"
     sentence = {
         "as in training": "The voxels are as large as in training.",
-        "at the edge": f"Voxels of {told} than in training, within what its random zoom covers.",
-        "outside training": f"Voxels of {told} than any in training: "
-        + ("small detail is lost." if larger else "noise and detail look different."),
-    }[level]
-    return Difference(
-        item="spacing",
-        level=level,
-        distance=distance,
-        limits=_SPACING_LIMITS,
-        here=f"{by(here)} mm",
-        training=_ranges(known, digits=2),
-        sentence=sentence,
-    )
+        "at the edge": f"{told} in training, within what its random zoom covers.",
+        "outside training": f"{told} any in training: "
+        + ("small detail is lost." if found.is_larger else "noise and detail look different."),
+    }[found.level]
+    return _of_axes("spacing", here, known, found, sentence, digits=2)
 
 
 def _view(here: Axes, known: Sequence[tuple[float, float]]) -> Difference:
-    level, distance, axis = _beyond(here, known, _VIEW_LIMITS)
-    larger = here[axis] > known[axis][1]
+    found = _beyond(here, known, _VIEW_LIMITS)
     told = (
-        f"The {by([here[axis]], digits=0)} mm in view along {AXES[axis]} are "
-        f"{math.exp(distance):.2f} times {'larger' if larger else 'smaller'} than in training"
+        f"The {by([found.mm], digits=0)} mm in view along {found.axis} are {found.factor} than in "
+        "training"
     )
+    what = "tissue that training never showed" if found.is_larger else "surroundings are missing"
     sentence = {
         "as in training": "The images show as much of the body as in training.",
         "at the edge": f"{told}, which patches of the same size hardly notice.",
-        "outside training": f"{told}: "
-        + ("tissue that training never showed." if larger else "surroundings are missing."),
-    }[level]
-    return Difference(
-        item="field of view",
-        level=level,
-        distance=distance,
-        limits=_VIEW_LIMITS,
-        here=f"{by(here, digits=0)} mm",
-        training=_ranges(known, digits=0),
-        sentence=sentence,
-    )
+        "outside training": f"{told}: {what}.",
+    }[found.level]
+    return _of_axes("field of view", here, known, found, sentence, digits=0)
+
+
+class _Beyond(NamedTuple):
+    """How far lengths are outside their ranges, along the axis where they are farthest."""
+
+    level: Level
+    distance: float  # log of the factor
+    limits: tuple[float, float]
+    axis: str
+    mm: float
+    is_larger: bool
+
+    @property
+    def factor(self) -> str:
+        return f"{math.exp(self.distance):.2f} times {'larger' if self.is_larger else 'smaller'}"
 
 
 def _beyond(
     here: Axes, known: Sequence[tuple[float, float]], limits: tuple[float, float]
-) -> tuple[Level, float, int]:
-    """How far outside the range, as a log-ratio, along the axis where it is farthest."""
+) -> _Beyond:
     ratios = [
         max(value / high, low / value, 1.0) for value, (low, high) in zip(here, known, strict=True)
     ]
     axis = max(range(len(ratios)), key=ratios.__getitem__)
     distance = math.log(ratios[axis])
-    return _level(distance, limits), distance, axis
+    return _Beyond(
+        level=_level(distance, limits),
+        distance=distance,
+        limits=limits,
+        axis=AXES[axis],
+        mm=here[axis],
+        is_larger=here[axis] > known[axis][1],
+    )
+
+
+def _of_axes(
+    item: str,
+    here: Axes,
+    known: Sequence[tuple[float, float]],
+    found: _Beyond,
+    sentence: str,
+    *,
+    digits: int,
+) -> Difference:
+    return Difference(
+        item=item,
+        level=found.level,
+        distance=found.distance,
+        limits=found.limits,
+        here=f"{by(here, digits=digits)} mm",
+        training=_ranges(known, digits=digits),
+        sentence=sentence,
+    )
 
 
 def _level(distance: float, limits: tuple[float, float]) -> Level:
