@@ -8,6 +8,7 @@ from nnmtl.planning.center_plan import CenterPlan, CohortPlan, Decision, Window
 from nnmtl.planning.center_reasons import AXES, by, by_voxels
 from nnmtl.planning.spacing import SAME_GRID, allowed_spacing
 from nnmtl.planning.view import size_mm
+from nnmtl.text_table import aligned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +78,7 @@ def _table(plan: CohortPlan, pooled: PooledPlan) -> str:
         row = [center.geometry.name, str(center.geometry.num_cases), by(native), by(planned)]
         row += [_factors(planned, native), _factors(planned, pooled.spacing_mm)]
         rows.append([*row, *_cells(center.patch), *roi])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join(lines)
+    return "\n".join(aligned(rows))
 
 
 def _cells(window: Window) -> tuple[str, str]:

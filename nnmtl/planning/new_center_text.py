@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from nnmtl.planning.center_plan import CenterPlan
 from nnmtl.planning.center_reasons import by, by_voxels
 from nnmtl.planning.new_center import Difference
+from nnmtl.text_table import aligned
 
 _HEADER = ("", "here", "in training", "verdict")
 _WIDTH = 100
@@ -23,19 +24,15 @@ def tell_new_center(
         center: its name.
     """
     images = "1 image" if plan.geometry.num_cases == 1 else f"{plan.geometry.num_cases} images"
+    rows = [(each.item, each.here, each.training, each.level) for each in found]
     blocks = [
         f"{center}: {images}, axes in the order z, y, x of the image arrays",
-        _table([_HEADER, *((each.item, each.here, each.training, each.level) for each in found)]),
+        "\n".join(aligned([_HEADER, *rows])),
         "\n".join(f"  * {each.item}: {each.sentence}" for each in found),
         _configuration(plan),
         textwrap.fill(conclusion, _WIDTH),
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _configuration(plan: CenterPlan) -> str:

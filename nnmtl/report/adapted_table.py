@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from nnmtl.cohort.csv_file import write_csv
 from nnmtl.evaluation.adapted import AdaptedRow
-from nnmtl.evaluation.intervals import CONFIDENCE, Interval
+from nnmtl.evaluation.intervals import CONFIDENCE
 from nnmtl.report.comparison_table import PHANTOM_NOTE
+from nnmtl.report.interval_text import digits, told
+from nnmtl.text_table import aligned
 
 NAME = "adaptation.csv"
 _HEADER = ("Center", "Task", "Metric", "n", "Before", "After", "Difference")
@@ -26,9 +29,7 @@ def write_adapted(rows: Sequence[AdaptedRow], folder: Path) -> Path:
 
 def adapted_to_text(rows: Sequence[AdaptedRow], *, is_phantom: bool) -> str:
     """The table for a terminal."""
-    lines = [_HEADER, *(_line(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    table = aligned([_HEADER, *(_line(row) for row in rows)])
     note = f"Validation cases of the fold; values with their {CONFIDENCE:.0%} intervals."
     return "\n".join([*table, "", note, *([PHANTOM_NOTE] if is_phantom else [])])
 
@@ -40,19 +41,10 @@ def _line(row: AdaptedRow) -> tuple[str, ...]:
         row.task,
         f"{row.metric}{unit}",
         str(row.n),
-        row.reason or "" if math.isnan(row.before.value) else _told(row.before),
-        _told(row.after),
-        _told(row.difference, sign="+"),
+        row.reason or "" if math.isnan(row.before.value) else told(row.before),
+        told(row.after),
+        told(row.difference, sign="+"),
     )
-
-
-def _told(interval: Interval, *, sign: str = "-") -> str:
-    if math.isnan(interval.value):
-        return ""
-    if math.isnan(interval.lower):
-        return f"{interval.value:{sign}.3f}"
-    limits = f"{interval.lower:{sign}.3f} to {interval.upper:{sign}.3f}"
-    return f"{interval.value:{sign}.3f} ({limits})"
 
 
 def _csv_line(row: AdaptedRow) -> tuple[str, ...]:
@@ -64,10 +56,6 @@ def _csv_line(row: AdaptedRow) -> tuple[str, ...]:
         row.metric,
         row.unit,
         str(row.n),
-        *(
-            f"{value:.6g}"  # six digits are far below any interval's width
-            for each in intervals
-            for value in (each.value, each.lower, each.upper)
-        ),
+        *chain.from_iterable(map(digits, intervals)),
         row.reason or "",
     )

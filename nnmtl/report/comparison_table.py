@@ -9,6 +9,8 @@ from pathlib import Path
 from nnmtl.cohort.csv_file import write_csv
 from nnmtl.evaluation.comparison import Cell, Comparison, Row
 from nnmtl.evaluation.intervals import CONFIDENCE, NUM_RESAMPLES, SEED, Interval
+from nnmtl.report.interval_text import digits
+from nnmtl.text_table import aligned
 from nnmtl.whole_file import write_whole
 
 SCHEMA = 1
@@ -54,13 +56,8 @@ def to_markdown(comparison: Comparison) -> str:
 
 def to_text(comparison: Comparison) -> str:
     """The same for a terminal, columns aligned."""
-    lines = [_HEADER, *_lines(comparison)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
-    aligned = [
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join([_title(comparison), "", *aligned, "", *_all_notes(comparison)])
+    table = aligned([_HEADER, *_lines(comparison)])
+    return "\n".join([_title(comparison), "", *table, "", *_all_notes(comparison)])
 
 
 def comparison_to_json(comparison: Comparison) -> dict[str, object]:
@@ -158,33 +155,20 @@ def _cells_to_markdown(cells: Sequence[str]) -> str:
 
 
 def _csv_line(row: Row, cell: Cell) -> tuple[str, ...]:
-    value, difference = cell.value, cell.difference
-    differences = (
-        ("", "", "")
-        if difference is None
-        else (_digits(difference.value), _digits(difference.lower), _digits(difference.upper))
-    )
     return (
         row.task,
         row.metric,
         row.unit,
         cell.entry,
-        _digits(value.value),
-        _digits(value.lower),
-        _digits(value.upper),
-        *differences,
+        *digits(cell.value),
+        *digits(cell.difference),
         cell.verdict or "reference",
         str(row.n),
         str(row.num_patients),
         "" if row.n_events is None else str(row.n_events),
-        " ".join(_digits(each) for each in cell.runs),
+        " ".join(f"{each:.6g}" for each in cell.runs),
         cell.reason or "",
     )
-
-
-def _digits(value: float) -> str:
-    # Six digits are far below any interval's width.
-    return f"{value:.6g}"
 
 
 def _row_to_json(row: Row) -> dict[str, object]:

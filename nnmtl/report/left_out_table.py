@@ -3,13 +3,16 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from nnmtl.cohort.csv_file import write_csv
 from nnmtl.evaluation.intervals import CONFIDENCE, NUM_RESAMPLES, SEED, Interval
 from nnmtl.evaluation.left_out import LeaveOneCenterOut, LeftOutRow, probe_note
 from nnmtl.report.comparison_table import PHANTOM_NOTE
+from nnmtl.report.interval_text import digits, told
+from nnmtl.text_table import aligned
 from nnmtl.whole_file import write_whole
 
 SCHEMA = 1
@@ -44,9 +47,7 @@ def to_markdown(found: LeaveOneCenterOut) -> str:
 
 def to_text(found: LeaveOneCenterOut) -> str:
     """The same for a terminal."""
-    lines = [_HEADER, *_lines(found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    table = aligned([_HEADER, *_lines(found)])
     return "\n".join([_title(found), "", *table, "", *_notes(found)])
 
 
@@ -128,20 +129,11 @@ def _lines(found: LeaveOneCenterOut) -> Iterator[tuple[str, ...]]:
             row.task,
             f"{_METRICS[row.metric]}{unit}",
             f"{row.n}{events}",
-            value or _told(row.left_out),
-            _told(row.pooled),
-            _told(row.difference, sign="+"),
-            _told(row.pooled_mixed),
+            value or told(row.left_out),
+            told(row.pooled),
+            told(row.difference, sign="+"),
+            told(row.pooled_mixed),
         )
-
-
-def _told(interval: Interval | None, *, sign: str = "-") -> str:
-    if interval is None or math.isnan(interval.value):
-        return ""
-    if math.isnan(interval.lower):
-        return f"{interval.value:{sign}.3f}"
-    limits = f"{interval.lower:{sign}.3f} to {interval.upper:{sign}.3f}"
-    return f"{interval.value:{sign}.3f} ({limits})"
 
 
 def _csv_line(row: LeftOutRow) -> tuple[str, ...]:
@@ -153,16 +145,9 @@ def _csv_line(row: LeftOutRow) -> tuple[str, ...]:
         row.unit,
         str(row.n),
         "" if row.n_events is None else str(row.n_events),
-        *(text for interval in intervals for text in _digits(interval)),
+        *chain.from_iterable(map(digits, intervals)),
         row.reason or "",
     )
-
-
-def _digits(interval: Interval | None) -> Sequence[str]:
-    if interval is None:
-        return ("", "", "")
-    # Six digits are far below any interval's width.
-    return [f"{value:.6g}" for value in (interval.value, interval.lower, interval.upper)]
 
 
 def _to_json(value: object) -> object:
