@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnmtl.evaluation.compared import Entry, Part, Run
+from nnmtl.evaluation.compared import Part, entry_of_parts
 from nnmtl.evaluation.comparison import Row, compare
+from nnmtl.evaluation.comparison_metrics import CENTER_METRICS
 from nnmtl.evaluation.intervals import Interval
 
 BEFORE, AFTER = "before", "after"
-METRICS = ("dice", "auc", "auc_macro", "mae")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +58,16 @@ def judge_adapted(
         _row(center, row, is_known=center in known)
         for center in centers
         for row in compare(
-            [_entry(BEFORE, before, center), _entry(AFTER, after, center)],
+            [
+                entry_of_parts(name, [_of_center(part, center)])
+                for name, part in ((BEFORE, before), (AFTER, after))
+            ],
             dataset=dataset,
             split="Tr",
             fold_of={},
         ).rows
-        if row.metric in METRICS
+        if row.metric in CENTER_METRICS
     )
-
-
-def _entry(name: str, part: Part, center: str) -> Entry:
-    return Entry(name=name, runs=(Run(label=name, parts=(_of_center(part, center),)),))
 
 
 def _of_center(part: Part, center: str) -> Part:

@@ -107,6 +107,11 @@ class Entry:
     runs: tuple[Run, ...]
 
 
+def entry_of_parts(name: str, parts: Sequence[Part]) -> Entry:
+    """What has one answer per case: a single run, named like the entry."""
+    return Entry(name=name, runs=(Run(label=name, parts=tuple(parts)),))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ComparedCases:
     """The N cases that every run of every entry has.

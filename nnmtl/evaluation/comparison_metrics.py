@@ -22,6 +22,7 @@ from nnmtl.evaluation.weighted import FloatArray, mean, ratio
 from nnmtl.evaluation.within_folds import auc_within_folds, macro_auc_within_folds
 
 ALL_BINARY = "all binary"
+CENTER_METRICS = ("dice", "auc", "auc_macro", "mae")  # of one center: one number per task
 CHANCE_AUC = 0.5
 _NOT_PREDICTED = "this entry does not predict it"
 _NO_MEDIAN = "the model has no training median to stand for a missing answer"

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nnmtl.evaluation.center_probe import CenterProbe
-from nnmtl.evaluation.compared import Entry, Part, Run
+from nnmtl.evaluation.compared import Entry, Part, entry_of_parts
 from nnmtl.evaluation.comparison import Comparison, Row, compare
+from nnmtl.evaluation.comparison_metrics import CENTER_METRICS
 from nnmtl.evaluation.intervals import Interval
 
 LEFT_OUT, POOLED = "left out", "pooled"
-METRICS = ("dice", "auc", "auc_macro", "mae")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +95,13 @@ def judge_left_out(
 def _rows(
     center: str | None, parts: Mapping[str, Part], pooled: Mapping[int, Part], dataset: str
 ) -> list[LeftOutRow]:
-    left_out = _entry(LEFT_OUT, list(parts.values()))
+    left_out = entry_of_parts(LEFT_OUT, list(parts.values()))
     center_of = _numbers(list(parts.values()))
     alone = _compare([left_out], center_of, dataset)
     beside, mixed = {}, {}
     common = set(center_of) & {case for part in pooled.values() for case in part.joined.case_ids}
     if common:
-        seen = _entry(POOLED, list(pooled.values()))
+        seen = entry_of_parts(POOLED, list(pooled.values()))
         fold_of = _numbers(list(pooled.values()))
         # Pairs of one center and one fold: neither another model's scale nor another center.
         both = {case: fold * len(parts) + center_of[case] for case, fold in fold_of.items()
@@ -111,12 +111,8 @@ def _rows(
     return [
         _row(center, row, beside.get((row.task, row.metric)), mixed.get((row.task, row.metric)))
         for row in alone.rows
-        if row.metric in METRICS
+        if row.metric in CENTER_METRICS
     ]
-
-
-def _entry(name: str, parts: Sequence[Part]) -> Entry:
-    return Entry(name=name, runs=(Run(label=name, parts=tuple(parts)),))
 
 
 def _numbers(parts: Sequence[Part]) -> dict[str, int]:
