@@ -18,7 +18,14 @@ from nnmtl.nnunet.folders import raw_folder, results_folder
 from nnmtl.nnunet.plan_center import plan_new_center
 from nnmtl.nnunet.predict_folder import predict_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
-from nnmtl.nnunet.training_run import SETTINGS, RunSettings, run_record, train
+from nnmtl.nnunet.training_run import (
+    SETTINGS,
+    RunSettings,
+    model_folder,
+    run_record,
+    seeded_name,
+    train,
+)
 from nnmtl.planning.preset import file_name_part, plans_name
 
 logger = logging.getLogger(__name__)
@@ -58,14 +65,14 @@ class Job:
 
     @property
     def fold_folder(self) -> Path:
-        """Where `nnmtl.nnunet.training_run` trains."""
-        model = f"nnMTLTrainer__{plans_name(self.preset)}_seed{self.seed}__{CONFIGURATION}"
-        return results_folder(self.dataset) / model / f"fold_{self.fold}"
+        """The fold's folder in the model's."""
+        return self.model / f"fold_{self.fold}"
 
     @property
     def model(self) -> Path:
         """The model's folder."""
-        return self.fold_folder.parent
+        name = seeded_name(plans_name(self.preset), self.seed)
+        return model_folder(self.dataset, name, CONFIGURATION)
 
     @property
     def predictions(self) -> Path:
@@ -137,7 +144,7 @@ def _is_trained(job: Job) -> bool:
     if not path.is_file() or not (job.fold_folder / CHECKPOINT).is_file():
         return False
     plans = read_json(path)
-    plans["plans_name"] += f"_seed{job.seed}"
+    plans["plans_name"] = seeded_name(plans["plans_name"], job.seed)
     if read_json(job.fold_folder / SETTINGS) != run_record(plans, CONFIGURATION, seed=job.seed):
         raise NnmtlError(
             f"{job.fold_folder}: expected a run as {path} plans it, got one with other plans, "

@@ -84,9 +84,7 @@ def train(
         NnmtlError: if something is missing, or the folder holds a run with other settings.
     """
     plans, dataset_json = _read_inputs(settings)
-    model = results_folder(settings.dataset) / (
-        f"nnMTLTrainer__{plans['plans_name']}__{settings.configuration}"
-    )
+    model = model_folder(settings.dataset, plans["plans_name"], settings.configuration)
     folder = model / f"fold_{settings.fold}"
     record = _record(settings, plans)
     checkpoint = _checkpoint(folder, settings, record)
@@ -174,9 +172,18 @@ def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]
             f"{data}: expected the preprocessed cases, found none. Run nnMTL_preprocess "
             f"-d {settings.dataset} -p {settings.plans_name} -c {settings.configuration}."
         )
-    if settings.seed is not None:
-        plans["plans_name"] += f"_seed{settings.seed}"
+    plans["plans_name"] = seeded_name(plans["plans_name"], settings.seed)
     return plans, read_json(preprocessed / "dataset.json")
+
+
+def seeded_name(plans_name: str, seed: int | None) -> str:
+    """The name of the plans by which runs with a seed are told from others."""
+    return plans_name if seed is None else f"{plans_name}_seed{seed}"
+
+
+def model_folder(dataset: str, plans_name: str, configuration: str) -> Path:
+    """Where nnU-Net trains the folds of plans, whose name has the seed."""
+    return results_folder(dataset) / f"nnMTLTrainer__{plans_name}__{configuration}"
 
 
 def _checkpoint(folder: Path, settings: RunSettings, record: dict[str, Any]) -> Path | None:
