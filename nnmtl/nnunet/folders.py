@@ -1,7 +1,6 @@
 """Where nnU-Net keeps things: the only reader of its environment variables."""
 
 import os
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from nnmtl.errors import NnmtlError
@@ -29,12 +28,13 @@ def dataset_name(dataset: str) -> str:
         NnmtlError: if no folder or more than one matches.
     """
     raw = folder_from_environment("nnUNet_raw")
-    pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
-    names = (path.name for path in raw.glob("*") if path.is_dir())
-    found = sorted(name for name in names if fnmatchcase(name, pattern))
+    is_id = dataset.isascii() and dataset.isdigit()
+    start = f"Dataset{int(dataset):03d}_" if is_id else dataset
+    names = sorted(path.name for path in raw.glob("*") if path.is_dir())
+    found = [name for name in names if name == start or (is_id and name.startswith(start))]
     if len(found) != 1:
         raise NnmtlError(
-            f"-d {dataset}: expected one folder {pattern} in {raw}, found "
+            f"-d {dataset}: expected one folder {start}{'*' if is_id else ''} in {raw}, found "
             f"{', '.join(found) or 'none'}. Check nnUNet_raw and the id, or convert the data first."
         )
     return found[0]

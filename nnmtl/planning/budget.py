@@ -1,5 +1,6 @@
 """What a machine can train: a preset narrowed to it, each limit with its reason."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -36,10 +37,11 @@ class Budget:
     memory_gb: float | None = None
 
     def __post_init__(self) -> None:
-        if self.memory_gb is not None and not self.memory_gb >= SMALLEST_GB:
+        if self.memory_gb is not None and not SMALLEST_GB <= self.memory_gb < math.inf:
             raise NnmtlError(
-                f"--memory-gb {self.memory_gb:g}: expected at least {SMALLEST_GB:g}, below which "
-                "no 3D patch shows a tumor with its surroundings; train on another machine."
+                f"--memory-gb {self.memory_gb:g}: expected a finite number of at least "
+                f"{SMALLEST_GB:g}, below which no 3D patch shows a tumor with its surroundings; "
+                "name the memory of your machine, or train on another."
             )
 
 

@@ -27,8 +27,8 @@ def center_slug(center: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     if not slug:
         raise NnmtlError(
-            f"targets.csv: expected a center with a letter of a to z or a digit in its name, got "
-            f"{center!r}; give it a name for files there."
+            f"center {center!r}: expected a name with a letter of a to z or a digit, which files "
+            "are named by; give it such a name."
         )
     return slug
 

@@ -1,6 +1,7 @@
 """Where things are, and what is said when they are not there."""
 
 import json
+import re
 
 import pytest
 
@@ -25,9 +26,13 @@ def test_a_dataset_is_found_by_id_and_name(folders, text):
     assert dataset_name(text) == NAME
 
 
-@pytest.mark.parametrize("text", ["4", "Dataset004_Other", "", "²", "/data/Dataset003_Breast"])
+@pytest.mark.parametrize(
+    "text", ["4", "Dataset004_Other", "*", "", "²", "/", f"../nnUNet_raw/{NAME}"]
+)
 def test_a_dataset_that_is_not_there_is_named(folders, text):
-    with pytest.raises(NnmtlError, match=f"-d {text}: expected one folder .* found none"):
+    with pytest.raises(
+        NnmtlError, match=rf"-d {re.escape(text)}: expected one folder .* found none"
+    ):
         dataset_name(text)
 
 

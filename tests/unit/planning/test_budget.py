@@ -54,9 +54,9 @@ def test_more_memory_never_shrinks_the_region_of_interest(one, other):
     assert roi_voxels_within(500_000, 4.0) == 250_000
 
 
-@pytest.mark.parametrize("memory_gb", [0.5, 0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("memory_gb", [0.5, 0.0, -1.0, float("nan"), float("inf")])
 def test_a_memory_that_holds_no_patch_is_refused(memory_gb):
-    with pytest.raises(NnmtlError, match=r"--memory-gb .*expected at least 1"):
+    with pytest.raises(NnmtlError, match=r"--memory-gb .*expected a finite number of at least 1"):
         Budget(memory_gb=memory_gb)
 
 

@@ -32,7 +32,7 @@ def test_a_configuration_can_stand_in_nnunets_folder_names(center):
 
 
 def test_a_name_without_letter_or_digit_is_refused():
-    with pytest.raises(NnmtlError, match="a letter of a to z or a digit in its name, got '北京'"):
+    with pytest.raises(NnmtlError, match="center '北京': expected a name with a letter"):
         center_slug("北京")
 
 
