@@ -1,7 +1,9 @@
 """Arguments that several commands share."""
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from nnmtl.errors import NnmtlError
 from nnmtl.planning.spacing import POLICIES
@@ -102,6 +104,43 @@ def check_device(device: str) -> None:
             f"-device {device}: expected such a device, but torch {torch.__version__} finds none "
             "on this machine. Use -device cpu, or install torch for your hardware."
         )
+
+
+def check_output(folder: Path) -> None:
+    """Refuses an output folder that could not be made or written, before any work is done.
+
+    Raises:
+        NnmtlError: naming the option.
+    """
+    place = folder.absolute()
+    there = next(each for each in (place, *place.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        kind = "may not be written" if there.is_dir() else "is a file"
+        raise NnmtlError(
+            f"-o {folder}: expected a folder that can be written, but {there} {kind}; name another."
+        )
+
+
+def use_every_core() -> None:
+    """Lets nnU-Net predict with all cores, unless told otherwise; it reads the number at import."""
+    os.environ.setdefault("nnUNet_def_n_proc", str(os.cpu_count() or 1))
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A type of argument: a whole number from `low`, up to `high` if that is given."""
+
+    def parse(text: str) -> int:
+        number = int(text) if text.removeprefix("-").isdecimal() else low - 1
+        if number < low or (high is not None and number > high):
+            limit = f"of at least {low}" if high is None else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"expected a whole number {limit}, got {text!r}")
+        return number
+
+    return parse
+
+
+# What numpy's generator takes.
+seed = whole_number(0, 2**32 - 1)
 
 
 def fold(text: str) -> int | str:

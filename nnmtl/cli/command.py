@@ -13,7 +13,7 @@ EXIT_INTERRUPTED = 130
 # What users can change; another error of the system is a mistake of ours.
 _REFUSALS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR),
-    errno.EISDIR,
+    *(errno.EISDIR, errno.EEXIST),
 )
 
 

@@ -1,12 +1,19 @@
 """nnMTL_compare: models side by side on the same patients."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnmtl.cli.arguments import add_dataset, add_device, check_device, fold
+from nnmtl.cli.arguments import (
+    add_dataset,
+    add_device,
+    check_device,
+    check_output,
+    fold,
+    seed,
+    use_every_core,
+)
 from nnmtl.cli.command import run
 
 if TYPE_CHECKING:
@@ -57,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--folds", type=fold, nargs="+", default=[0], metavar="F", help="to train (default 0)"
     )
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], metavar="S", help="of each fold (default 0)"
+        "--seeds", type=seed, nargs="+", default=[0], metavar="S", help="of each fold (default 0)"
     )
     parser.add_argument(
         "--split",
@@ -79,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if not arguments.entries:
         parser.error("expected --presets or --predictions, got neither; name what to compare")
-    # nnU-Net limits torch to this number of threads while it predicts; it is read at import.
-    os.environ.setdefault("nnUNet_def_n_proc", str(os.cpu_count() or 1))
+    check_output(arguments.output)
+    use_every_core()
     # Not at the top: --help must answer at once.
     from nnmtl.cli.train import draw_curves
     from nnmtl.experiments.compare import CompareSettings, compare_predictions, list_jobs

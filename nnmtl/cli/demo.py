@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmtl.cli.arguments import check_device
+from nnmtl.cli.arguments import check_device, check_output, seed, use_every_core
 from nnmtl.cli.command import run
 
 
@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-o", dest="output", type=Path, default=Path("demo_output"))
     parser.add_argument("--preset", default="easy", help="easy (default), reference or null")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("-device", default="cpu", choices=["cpu", "cuda", "mps"])
     return parser
 
@@ -29,11 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demonstration and prints its summary."""
     arguments = build_parser().parse_args(argv)
     check_device(arguments.device)
+    check_output(arguments.output)
     output = arguments.output.resolve()
     for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[variable] = str(output / variable)
     os.environ.setdefault("nnUNet_n_proc_DA", "0")
-    os.environ.setdefault("nnUNet_def_n_proc", str(os.cpu_count() or 1))
+    use_every_core()
     from nnmtl.cli.train import draw_curves
     from nnmtl.experiments.demo import DemoSettings, run_demo
 

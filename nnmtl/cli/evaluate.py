@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmtl.cli.arguments import add_dataset
+from nnmtl.cli.arguments import add_dataset, check_output
 from nnmtl.cli.command import run
 
 
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from nnmtl.report.wording import summary_lines
 
     raw = read_raw_dataset(raw_folder(dataset_name(arguments.dataset)))
+    if arguments.output is not None:
+        check_output(arguments.output)
     evaluation = evaluate_folder(arguments.predictions, raw, split=arguments.split)
     output: Path = arguments.output or arguments.predictions / "evaluation"
     output.mkdir(parents=True, exist_ok=True)

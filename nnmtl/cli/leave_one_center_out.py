@@ -12,7 +12,10 @@ from nnmtl.cli.arguments import (
     add_preset,
     add_spacing_policy,
     check_device,
+    check_output,
     preset_name,
+    seed,
+    use_every_core,
 )
 from nnmtl.cli.command import run
 
@@ -32,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--centers", nargs="+", metavar="NAME", help="to leave out, one by one (default: each)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of each training")
+    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="of each training")
     parser.add_argument(
         "--pooled",
         type=Path,
@@ -50,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the centers and prints the table, or what was asked for instead."""
     arguments = build_parser().parse_args(argv)
+    check_output(arguments.output)
     from nnmtl.nnunet.folders import dataset_name, raw_folder
 
     source = raw_folder(dataset_name(arguments.dataset)).resolve()
@@ -57,8 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The datasets without a center, their plans and models are kept apart from the user's own.
     for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[variable] = str(output / variable)
-    # nnU-Net limits torch to this number of threads while it predicts; it is read at import.
-    os.environ.setdefault("nnUNet_def_n_proc", str(os.cpu_count() or 1))
+    use_every_core()
     # Not at the top: --help must answer at once.
     from nnmtl.cli.train import draw_curves
     from nnmtl.experiments.leave_one_center_out import (
@@ -83,10 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list_jobs:
         print(*(_command(arguments, job.left_out.center) for job in jobs), sep="\n")
         return 0
-    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        (output / variable).mkdir(parents=True, exist_ok=True)
     if not all(is_done(job) for job in jobs):
         check_device(arguments.device)
+    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        (output / variable).mkdir(parents=True, exist_ok=True)
     run_centers(jobs, source, after_epoch=draw_curves)
     if arguments.only:
         print(jobs[0].job.predictions)

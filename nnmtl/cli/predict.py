@@ -1,11 +1,16 @@
 """nnMTL_predict: masks, regions and biomarkers of new cases."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnmtl.cli.arguments import add_device, check_device, fold
+from nnmtl.cli.arguments import (
+    add_device,
+    check_device,
+    check_output,
+    fold,
+    use_every_core,
+)
 from nnmtl.cli.command import run
 
 
@@ -48,9 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Predicts and says where."""
     arguments = build_parser().parse_args(argv)
-    # nnU-Net limits torch to this number of threads while it predicts; it is read at import.
-    os.environ.setdefault("nnUNet_def_n_proc", str(os.cpu_count() or 1))
+    use_every_core()
     check_device(arguments.device)
+    check_output(arguments.output)
     import torch
 
     from nnmtl.nnunet.predict_folder import predict_folder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnmtl.cli.arguments import add_device, check_device, fold
+from nnmtl.cli.arguments import add_device, check_device, fold, seed, whole_number
 from nnmtl.cli.command import run
 from nnmtl.errors import NnmtlError
 
@@ -25,10 +25,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("configuration", metavar="CONFIG", help="3d_fullres or 2d")
     parser.add_argument("fold", type=fold, metavar="FOLD", help="0 to 4, or all")
     parser.add_argument("-p", dest="plans", help="name of the plans (default nnMTLPlans)")
-    parser.add_argument("--seed", type=int, metavar="S", help="makes the run repeatable on a CPU")
-    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the planned number")
+    parser.add_argument("--seed", type=seed, metavar="S", help="makes the run repeatable on a CPU")
     parser.add_argument(
-        "--iterations", type=int, metavar="N", help="per epoch, instead of the planned number"
+        "--epochs", type=whole_number(1), metavar="N", help="instead of the planned number"
+    )
+    parser.add_argument(
+        "--iterations",
+        type=whole_number(1),
+        metavar="N",
+        help="per epoch, instead of the planned number",
     )
     parser.add_argument(
         "--c", dest="continue_training", action="store_true", help="continue an interrupted run"
