@@ -27,7 +27,7 @@ def read_center_files(model: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """
     found = {}
     for path in sorted((model / CENTERS_FOLDER).glob("*.json")):
-        shared = read_json(model / "plans.json")["configurations"].get(REFERENCE)
+        shared = _shared(model / "plans.json")
         if shared is None:
             raise NnmtlError(
                 f"{path}: expected a model of {REFERENCE}, whose centers have grids of their own, "
@@ -36,6 +36,11 @@ def read_center_files(model: Path) -> dict[str, tuple[str, dict[str, Any]]]:
         center, configuration = _read(path, shared)
         found[path.stem] = center, configuration
     return found
+
+
+def _shared(path: Path) -> Any:
+    plans = as_object(read_json(path), where=str(path), required=["configurations"])
+    return as_object(plans["configurations"], where=f"{path}: configurations").get(REFERENCE)
 
 
 def _read(path: Path, shared: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NnmtlError(f"Expected the file {path}, but it does not exist.") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise NnmtlError(f"{path}: expected JSON, but {error}. Correct or remove it.") from error
 
 

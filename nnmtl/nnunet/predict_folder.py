@@ -16,17 +16,23 @@ from nnmtl.cohort.biomarker import Biomarker, ContinuousBiomarker
 from nnmtl.cohort.covariates import read_covariates
 from nnmtl.cohort.declaration import Declaration, parse_declaration
 from nnmtl.cohort.image_file import check_voxels
+from nnmtl.errors import NnmtlError
 from nnmtl.inference.beta import beta_at_least, beta_median
 from nnmtl.inference.case_prediction import STATUS_OK, BiomarkerPrediction, CasePrediction
 from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
 from nnmtl.losses.targets import from_head_scale
 from nnmtl.nnunet.center_files import read_center_files
-from nnmtl.nnunet.cohort_files import read_json
 from nnmtl.nnunet.extension import make_trainer_findable
 from nnmtl.nnunet.head_features import features_path, recorded_features
 from nnmtl.nnunet.journal import Journal
-from nnmtl.nnunet.prediction_input import CHECKPOINT, check_center, find_folds, find_images
+from nnmtl.nnunet.prediction_input import (
+    CHECKPOINT,
+    check_center,
+    find_folds,
+    find_images,
+    read_model_dataset,
+)
 from nnmtl.nnunet.predictor import (
     PreprocessedCase,
     RawPrediction,
@@ -77,7 +83,12 @@ def predict_folder(  # noqa: PLR0913
             is written.
     """
     folds = find_folds(model, folds)
-    dataset_json = read_json(model / "dataset.json")
+    if output.resolve() == images.resolve():
+        raise NnmtlError(
+            f"-o {output}: expected another folder than that of the images, among which masks "
+            "would be taken for cases; name another."
+        )
+    dataset_json = read_model_dataset(model)
     names = parse_declaration(dataset_json).covariates
     centers = read_center_files(model)
     check_center(center, model, later=[name for name, _ in centers.values()])

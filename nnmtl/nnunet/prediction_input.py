@@ -6,6 +6,7 @@ from typing import Any
 
 from nnmtl.cohort.image_file import geometry_mismatch, read_header
 from nnmtl.cohort.raw_dataset import channel_files
+from nnmtl.cohort.strict_json import as_object, as_text, as_texts
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import CENTERS, read_json
 
@@ -35,6 +36,21 @@ def find_folds(model: Path, wanted: Sequence[int | str] | None = None) -> list[i
             f"{', '.join(found)}. Name some of them, or train the fold."
         )
     return list(dict.fromkeys(wanted))
+
+
+def read_model_dataset(model: Path) -> dict[str, Any]:
+    """The dataset.json of a model folder.
+
+    Raises:
+        NnmtlError: if it is missing, no JSON, or lacks what every use of a model needs.
+    """
+    path = model / "dataset.json"
+    content = as_object(
+        read_json(path), where=str(path), required=["channel_names", "labels", "file_ending"]
+    )
+    as_text(content["file_ending"], where=f"{path}: file_ending")
+    as_object(content["channel_names"], where=f"{path}: channel_names")
+    return dict(content)
 
 
 def find_images(folder: Path, dataset_json: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -78,7 +94,7 @@ def check_center(center: str | None, model: Path, *, later: Collection[str] = ()
     path = model / CENTERS
     if center is None or not path.is_file():
         return
-    known = sorted({*read_json(path), *later})
+    known = sorted({*as_texts(read_json(path), where=str(path)), *later})
     if center not in known:
         raise NnmtlError(
             f"--center {center}: expected one of the centers that the model was trained on or "

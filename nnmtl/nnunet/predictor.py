@@ -18,12 +18,15 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnmtl.cohort.declaration import parse_declaration
+from nnmtl.errors import NnmtlError
 from nnmtl.inference.roi import roi_box, roi_center
 from nnmtl.losses.beta import bounded_parameters
 from nnmtl.network.answers import head_answers
 from nnmtl.network.multitask_unet import MultiTaskUNet
 from nnmtl.nnunet.grids import Grid, Grids, Nearest, read_grids
 from nnmtl.nnunet.precision import autocast_for
+from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.planning.training import TrainingPlan
 from nnmtl.regions.lesion import largest_lesion
 
@@ -240,11 +243,47 @@ def load_predictor(
         device: where the network runs.
         exact: whether label maps are to be nnU-Net's own.
         centers: slug → configuration of centers that were planned after the training.
+
+    Raises:
+        NnmtlError: if plans, dataset.json and weights are not of one training.
     """
     predictor = nnMTLPredictor(device=device, exact=exact)
-    predictor.initialize_from_trained_model_folder(str(model), folds, "checkpoint_final.pth")
-    predictor.grids = _grids(predictor, centers)
+    try:
+        predictor.initialize_from_trained_model_folder(str(model), folds, CHECKPOINT)
+        network = getattr(predictor.network, "_orig_mod", predictor.network)
+        for parameters in predictor.list_of_parameters:
+            network.load_state_dict(parameters)
+        predictor.grids = _grids(predictor, centers)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise NnmtlError(
+            f"-m {model}: expected plans.json, dataset.json and checkpoints of one training, but "
+            f"they do not fit together ({str(error).splitlines()[0]}); copy the model folder again."
+        ) from error
+    _refuse_undeclared(predictor, model)
+    _refuse_no_numbers(predictor, network, model)
     return predictor
+
+
+def _refuse_undeclared(predictor: nnMTLPredictor, model: Path) -> None:
+    heads = () if predictor.multitask is None else predictor.multitask.plan.heads
+    declared = {each.name for each in parse_declaration(predictor.dataset_json).biomarkers}
+    lost = [head.name for head in heads if head.name not in declared]
+    if lost:
+        raise NnmtlError(
+            f"{model / 'dataset.json'}: expected the biomarkers that the model answers, but "
+            f"{', '.join(lost)} is missing; copy the model folder again."
+        )
+
+
+def _refuse_no_numbers(predictor: nnMTLPredictor, network: torch.nn.Module, model: Path) -> None:
+    """Of nan weights the segmentation would be empty; buffers are nan where nothing was fitted."""
+    names = [name for name, _ in network.named_parameters()]
+    weights = [each[name] for each in predictor.list_of_parameters for name in names]
+    if not all(bool(weight.isfinite().all()) for weight in weights):
+        raise NnmtlError(
+            f"-m {model}: expected weights that are numbers, but some are nan or infinite; copy "
+            "the model folder again, or train anew."
+        )
 
 
 def _grids(predictor: nnMTLPredictor, centers: Mapping[str, Mapping[str, Any]]) -> Grids | None:

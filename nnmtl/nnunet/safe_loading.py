@@ -20,7 +20,7 @@ from nnmtl.nnunet.allowed_names import LAYER_ARGUMENTS, LAYERS, NAMES_OF_KEY, TR
 
 
 def check_model_folder(folder: Path, folds: Iterable[int | str], checkpoint_name: str) -> None:
-    """Refuses a model folder whose plans or checkpoints could run code.
+    """Refuses a model folder whose plans or checkpoints could run code, or have lost something.
 
     Args:
         folder: the trained model: `plans.json` and one `fold_<f>` per fold.
@@ -28,14 +28,19 @@ def check_model_folder(folder: Path, folds: Iterable[int | str], checkpoint_name
         checkpoint_name: file inside each fold's folder, e.g. `checkpoint_final.pth`.
 
     Raises:
-        NnmtlError: a file is missing or damaged, or names something outside the closed lists.
+        NnmtlError: a file is missing or damaged, names something outside the closed lists, or lacks
+            what nnU-Net saves or the checkpoint was trained with.
     """
-    check_plans(_read_json(folder / "plans.json"), folder / "plans.json")
+    plans = _read_json(folder / "plans.json")
+    check_plans(plans, folder / "plans.json")
     for fold in folds:
         path = folder / f"fold_{fold}" / checkpoint_name
         checkpoint = load_checkpoint_safely(path)
         _check_trainer(checkpoint.get("trainer_name"), path)
-        check_plans(checkpoint.get("init_args", {}).get("plans", {}), path)
+        init_args = checkpoint.get("init_args", {})
+        check_plans(init_args.get("plans", {}), path)
+        _refuse_loss(_CHECKPOINT_KEYS, checkpoint, path)
+        _refuse_lost_plans(init_args, plans, folder / "plans.json")
 
 
 def check_plans(plans: Mapping[str, Any], where: Path) -> None:
@@ -140,6 +145,25 @@ def _refusal(path: Path, message: str) -> str:
     )
 
 
+def _refuse_lost_plans(init_args: Mapping[str, Any], plans: Mapping[str, Any], path: Path) -> None:
+    """A person may edit the plans of a model, but nothing that it was trained with may be gone."""
+    trained, name = init_args.get("plans", {}), init_args.get("configuration", "")
+    _refuse_loss(trained, plans, path)
+    configurations = trained.get("configurations", {})
+    if name in configurations:
+        _refuse_loss([name], plans["configurations"], path)
+        _refuse_loss(configurations[name], plans["configurations"][name], path)
+
+
+def _refuse_loss(keys: Iterable[str], found: Mapping[str, Any], path: Path) -> None:
+    lost = sorted(set(keys) - set(found))
+    if lost:
+        raise NnmtlError(
+            f"{path}: expected what the training saved, but {', '.join(lost)} is missing; copy the "
+            "model folder again."
+        )
+
+
 def _encode_latin1(text: str, encoding: str) -> bytes:
     """How pickle writes bytes at protocol 2; any other codec is refused."""
     if encoding != "latin1":
@@ -147,6 +171,8 @@ def _encode_latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+# What nnU-Net's predictor takes from a checkpoint.
+_CHECKPOINT_KEYS = ("trainer_name", "init_args", "network_weights")
 # What numpy's scalars and plain arrays need, under the names that numpy 1 and 2 give it.
 _NUMPY_FUNCTIONS = {
     "scalar": np.float64(0).__reduce__()[0],

@@ -87,6 +87,19 @@ def test_a_checkpoint_that_cannot_be_read(images, model):
     assert "cannot be read" in refused(images, model)
 
 
+def test_masks_are_not_written_among_the_images(images, model):
+    with pytest.raises(NnmtlError, match=r"-o .*expected another folder than that of the images"):
+        predict_folder(
+            images, images / ".." / "images", model, folds=None, device=torch.device("cpu")
+        )
+
+
+def test_a_model_whose_dataset_json_has_lost_a_key(images, model):
+    without = {key: value for key, value in DATASET_JSON.items() if key != "file_ending"}
+    (model / "dataset.json").write_text(json.dumps(without))
+    assert "dataset.json: the key 'file_ending' is missing" in refused(images, model)
+
+
 def test_images_that_are_not_there(images, model):
     assert "does not exist" in refused(images.parent / "absent", model)
 

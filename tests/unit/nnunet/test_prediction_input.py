@@ -8,7 +8,13 @@ import torch
 
 from nnmtl.cli.arguments import check_device
 from nnmtl.errors import NnmtlError
-from nnmtl.nnunet.prediction_input import CHECKPOINT, check_center, find_folds, find_images
+from nnmtl.nnunet.prediction_input import (
+    CHECKPOINT,
+    check_center,
+    find_folds,
+    find_images,
+    read_model_dataset,
+)
 
 DATASET_JSON = {"file_ending": ".nii.gz", "channel_names": {"0": "pre", "1": "post"}}
 
@@ -82,6 +88,13 @@ def test_channels_on_different_grids_are_refused(images):
         find_images(images, DATASET_JSON)
 
 
+def test_an_image_with_several_numbers_per_voxel_is_refused(images):
+    colors = SimpleITK.Image([4, 4, 4], SimpleITK.sitkVectorUInt8, 3)
+    SimpleITK.WriteImage(colors, str(images / "case_1_0000.nii.gz"))
+    with pytest.raises(NnmtlError, match=r"case_1_0000\.nii\.gz: expected one number per voxel"):
+        find_images(images, DATASET_JSON)
+
+
 def test_an_images_folder_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(NnmtlError, match=r"-i .*absent: .* does not exist"):
         find_images(tmp_path / "absent", DATASET_JSON)
@@ -125,6 +138,24 @@ def test_a_center_that_the_model_has_not_seen_is_refused(tmp_path):
     check_center(None, tmp_path)
     with pytest.raises(NnmtlError, match=r"--center C: .*planned for, A, B\. Leave it out"):
         check_center("C", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["3", '{"A": 1}', "[1]", '"A"'])
+def test_a_damaged_list_of_centers_is_named(tmp_path, content):
+    (tmp_path / "nnmtl_centers.json").write_text(content)
+    with pytest.raises(NnmtlError, match=r"nnmtl_centers\.json: expected"):
+        check_center("A", tmp_path)
+
+
+@pytest.mark.parametrize("key", ["file_ending", "channel_names", "labels"])
+def test_a_models_dataset_json_that_lacks_a_key_is_named(tmp_path, key):
+    content = {**DATASET_JSON, "labels": {}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert read_model_dataset(tmp_path) == content
+    del content[key]
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(NnmtlError, match=rf"dataset\.json: the key '{key}' is missing"):
+        read_model_dataset(tmp_path)
 
 
 def test_any_center_passes_where_the_model_does_not_tell_its_own(tmp_path):

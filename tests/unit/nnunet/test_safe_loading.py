@@ -243,6 +243,34 @@ def test_plans_inside_a_checkpoint_are_checked_too(model_folder):
         check_model_folder(model_folder, [0], "checkpoint_final.pth")
 
 
+@pytest.mark.parametrize("key", ["init_args", "network_weights"])
+def test_a_checkpoint_that_has_lost_a_part_is_refused_by_its_name(model_folder, key):
+    checkpoint = stock_checkpoint()
+    del checkpoint[key]
+    torch.save(checkpoint, model_folder / "fold_0" / "checkpoint_final.pth")
+    with pytest.raises(NnmtlError, match=rf"checkpoint_final\.pth: .*{key} is missing"):
+        check_model_folder(model_folder, [0], "checkpoint_final.pth")
+
+
+@pytest.mark.parametrize(
+    ("path", "lost"),
+    [
+        (("configurations",), "configurations"),
+        (CONFIGURATION, "3d_fullres"),
+        ((*CONFIGURATION, "architecture"), "architecture"),
+    ],
+)
+def test_plans_that_have_lost_what_was_trained_with_are_refused(model_folder, path, lost):
+    plans = copy.deepcopy(PLANS)
+    inner = plans
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    (model_folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(NnmtlError, match=rf"plans\.json: .*{lost} is missing"):
+        check_model_folder(model_folder, [0], "checkpoint_final.pth")
+
+
 def test_a_fold_that_is_not_used_is_not_opened(model_folder):
     (model_folder / "fold_1").mkdir()
     (model_folder / "fold_1" / "checkpoint_final.pth").write_bytes(b"damaged")
