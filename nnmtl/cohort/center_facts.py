@@ -74,8 +74,8 @@ def parse_facts(value: Mapping[str, Any], *, where: str) -> CenterFacts:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise NnmtlError(
-            f"{where}: expected what nnMTL_train writes of the training images, but {error} is "
-            "missing; run nnMTL_extract_fingerprint again and train the model again."
+            f"{where}: expected what nnMTL_train writes of the training images, but something is "
+            f"missing ({error}); copy the file again, or train the model again."
         ) from error
 
 

@@ -16,11 +16,12 @@ from nnmtl.cohort.declaration import Declaration
 from nnmtl.cohort.fingerprint import cohort_fingerprint
 from nnmtl.cohort.group_geometry import cohort_geometry
 from nnmtl.cohort.image_file import check_voxels
+from nnmtl.cohort.strict_json import as_object
 from nnmtl.cohort.targets import TargetTable
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import CENTER_FACTS, CENTERS_FOLDER, read_json, write_json
 from nnmtl.nnunet.image_facts import CaseFacts, channel_names, read_case_facts
-from nnmtl.nnunet.prediction_input import find_folds, find_images
+from nnmtl.nnunet.prediction_input import find_folds, find_images, read_model_dataset
 from nnmtl.nnunet.safe_loading import check_plans
 from nnmtl.planning.center_configuration import center_configuration
 from nnmtl.planning.center_names import REFERENCE, center_slug, refuse_equal_slugs
@@ -33,6 +34,8 @@ from nnmtl.planning.spacing import BAND, BANDS
 from nnmtl.planning.topology import Topology
 from nnmtl.planning.view import size_mm
 
+_PLANS_KEYS = ("configurations", "transpose_forward", "transpose_backward", "image_reader_writer")
+_CONFIGURATION_KEYS = ("spacing", "patch_size", "batch_size", "architecture")
 _IMAGE_FACTS = (
     "num_cases", "spacing_mm", "shape", "field_of_view_mm", "shape_after_crop",
     "field_of_view_after_crop_mm", "orientations", "body_intensity",
@@ -55,11 +58,11 @@ def plan_new_center(model: Path, images: Path, center: str) -> tuple[Path, str]:
             written then.
     """
     find_folds(model)
-    plans, dataset_json = read_json(model / "plans.json"), read_json(model / "dataset.json")
-    check_plans(plans, model / "plans.json")
-    _refuse_2d(model, plans)
+    plans, dataset_json = _read_plans(model), read_model_dataset(model)
     facts = _read_facts(model)
     _refuse_known(center, facts.centers)
+    path = model / CENTERS_FOLDER / f"{center_slug(center)}.json"
+    _refuse_file_of_another(center, path)
     files = find_images(images, dataset_json)
     measured = _measure(files, plans, dataset_json)
     group, plan = _plan(center, measured, plans, dataset_json, facts)
@@ -71,10 +74,20 @@ def plan_new_center(model: Path, images: Path, center: str) -> tuple[Path, str]:
         reorients="WithReorient" in plans["image_reader_writer"],
     )
     conclusion = verdict(found, center=center)
-    path = model / CENTERS_FOLDER / f"{center_slug(center)}.json"
     path.parent.mkdir(exist_ok=True)
     write_json(_content(center, plan, plans, group, found, conclusion), path)
     return path, tell_new_center(plan, found, conclusion, center=center)
+
+
+def _read_plans(model: Path) -> dict[str, Any]:
+    path = model / "plans.json"
+    plans: dict[str, Any] = read_json(path)
+    check_plans(plans, path)
+    as_object(plans, where=str(path), required=_PLANS_KEYS)
+    _refuse_2d(model, plans)
+    where = f"{path}: {REFERENCE}"
+    as_object(plans["configurations"][REFERENCE], where=where, required=_CONFIGURATION_KEYS)
+    return plans
 
 
 def _refuse_2d(model: Path, plans: Mapping[str, Any]) -> None:
@@ -102,6 +115,16 @@ def _refuse_known(center: str, known: Sequence[str]) -> None:
             f"on {', '.join(known)}; predict with nnMTL_predict --center {center!r} at once."
         )
     refuse_equal_slugs([*known, center])
+
+
+def _refuse_file_of_another(center: str, path: Path) -> None:
+    """A center may be configured for again, from more images, but not in the file of another."""
+    try:
+        former = read_json(path)["center"] if path.is_file() else center
+    except (NnmtlError, KeyError, TypeError):
+        return  # damaged: it is written anew
+    if former != center:
+        refuse_equal_slugs([str(former), center])
 
 
 def _measure(

@@ -15,7 +15,11 @@ from nnmtl.cohort.targets import TargetTable
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.image_facts import read_case_facts
 
-DATASET_JSON = {"channel_names": {"0": "DCE"}, "file_ending": ".nii.gz"}
+DATASET_JSON = {
+    "labels": {"background": 0, "tumor": 1},
+    "channel_names": {"0": "DCE"},
+    "file_ending": ".nii.gz",
+}
 PLANS = {
     "image_reader_writer": "SimpleITKIO",
     "transpose_forward": [2, 0, 1],
@@ -144,6 +148,32 @@ def test_neither_case_nor_file_is_named_in_what_is_written(model, images):
 def test_a_center_of_the_training_is_refused_and_the_way_told(model, images, center):
     with pytest.raises(NnmtlError, match=r"--center 'A' at once|are both 'a'"):
         run(model, images, center)
+
+
+def test_a_later_center_does_not_take_the_file_of_another_but_may_be_planned_anew(model, images):
+    run(model, images, "St Mary")
+    before = (model / "centers" / "st-mary.json").read_bytes()
+    with pytest.raises(NnmtlError, match="'St Mary' and 'st-mary' are both 'st-mary'"):
+        run(model, images, "st-mary")
+    (model / "centers" / "st-mary.json").write_text("{")
+    run(model, images, "St Mary")
+    assert (model / "centers" / "st-mary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("key", ["configurations", "transpose_forward", "image_reader_writer"])
+def test_plans_that_have_lost_something_are_refused(model, images, key):
+    plans = {name: value for name, value in PLANS.items() if name != key}
+    (model / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(NnmtlError, match=rf"plans\.json: the key '{key}' is missing"):
+        run(model, images)
+
+
+def test_a_configuration_that_has_lost_something_is_refused(model, images):
+    plans = json.loads(json.dumps(PLANS))
+    del plans["configurations"]["3d_fullres"]["patch_size"]
+    (model / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(NnmtlError, match=r"plans\.json: 3d_fullres: the key 'patch_size'"):
+        run(model, images)
 
 
 def test_a_folder_without_images_is_refused(model, tmp_path):
