@@ -10,6 +10,8 @@ import numpy.typing as npt
 from nnmtl.cohort.targets import ClassTarget, Target, TargetTable
 from nnmtl.errors import NnmtlError
 
+NUM_FOLDS = 5  # as nnU-Net draws
+
 _NUM_BINS_OF_CONTINUOUS = 4  # quartiles: the fewest that keep both tails apart from the middle
 
 _NUM_SWEEPS = 10  # over all patients; real tables settle after 3 to 6
@@ -24,7 +26,9 @@ class Fold:
     validation: tuple[str, ...]
 
 
-def patient_folds(table: TargetTable, *, num_folds: int = 5, seed: int = 12345) -> tuple[Fold, ...]:
+def patient_folds(
+    table: TargetTable, *, num_folds: int = NUM_FOLDS, seed: int = 12345
+) -> tuple[Fold, ...]:
     """Folds for cross-validation: every case is in exactly one validation part.
 
     Args:

@@ -29,6 +29,7 @@ from nnmtl.inference.predictions import PredictionSet, read_predictions
 from nnmtl.nnunet.cohort_files import SPLITS, read_declaration, read_json
 from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
 from nnmtl.nnunet.planner import read_preset
+from nnmtl.nnunet.split_files import check_fold
 from nnmtl.planning.preset import load_preset, single_task_presets
 
 logger = logging.getLogger(__name__)
@@ -159,9 +160,14 @@ def _check(settings: CompareSettings) -> None:
             f"{images}: expected the images of test cases, found none; compare on the folds' "
             "validation cases with --split Tr."
         )
-    for named in settings.named:
-        for folder in named.folders:
-            read_predictions(folder)
+    if presets:
+        for fold in settings.folds:
+            check_fold(fold, preprocessed_folder(settings.dataset))
+    folders = [folder for named in settings.named for folder in named.folders]
+    if folders:
+        raw = read_raw_dataset(raw_folder(settings.dataset))
+        for folder in folders:
+            read_predictions_of(raw, settings.split, folder)
 
 
 def _check_baselines(settings: CompareSettings, presets: Sequence[str]) -> None:
@@ -184,15 +190,7 @@ def part_reader(raw: RawDataset, split: Split) -> PartReader:
     targets, posteriors = raw.targets(), read_posteriors(raw)
 
     def read(folder: Path) -> Part:
-        predictions = read_predictions(folder)
-        case_ids = [case.case_id for case in predictions.cases]
-        lost = missing_cases(raw, case_ids, split)
-        if lost or not case_ids:
-            raise NnmtlError(
-                f"{folder}: expected predictions of cases in images{split} of {raw.folder.name}, "
-                f"got {f'{lost[0]!r} which is not there' if lost else 'none'}; name another "
-                "folder, or the other split with --split."
-            )
+        predictions = read_predictions_of(raw, split, folder)
         return Part(
             source=str(folder),
             joined=join(answers_of(predictions), targets, raw.declaration, bayes=posteriors),
@@ -201,6 +199,24 @@ def part_reader(raw: RawDataset, split: Split) -> PartReader:
         )
 
     return read
+
+
+def read_predictions_of(raw: RawDataset, split: Split, folder: Path) -> PredictionSet:
+    """A folder of predictions of cases of a dataset.
+
+    Raises:
+        NnmtlError: if there are none, or one is not of the split.
+    """
+    predictions = read_predictions(folder)
+    case_ids = [case.case_id for case in predictions.cases]
+    lost = missing_cases(raw, case_ids, split)
+    if lost or not case_ids:
+        raise NnmtlError(
+            f"{folder}: expected predictions of cases in images{split} of {raw.folder.name}, "
+            f"got {f'{lost[0]!r} which is not there' if lost else 'none'}; name another "
+            "folder, or the other split with --split."
+        )
+    return predictions
 
 
 def _dice(

@@ -19,7 +19,7 @@ from nnmtl.experiments.center_dataset import (
     left_out_centers,
     write_dataset,
 )
-from nnmtl.experiments.compare import part_reader
+from nnmtl.experiments.compare import part_reader, read_predictions_of
 from nnmtl.experiments.compare_jobs import Job, is_finished, run_job, time_left
 from nnmtl.experiments.lock import alone
 from nnmtl.inference.predictions import JSON_NAME
@@ -27,7 +27,7 @@ from nnmtl.nnunet.cohort_files import CENTERS_FOLDER, read_json
 from nnmtl.nnunet.folders import raw_folder
 from nnmtl.nnunet.head_features import read_features
 from nnmtl.nnunet.predict_folder import predict_folder
-from nnmtl.planning.preset import load_preset
+from nnmtl.planning.preset import load_preset, planned_biomarkers
 
 logger = logging.getLogger(__name__)
 
@@ -80,11 +80,13 @@ def list_center_jobs(settings: LeaveOutSettings) -> list[CenterJob]:
     """A job per center, finished or not.
 
     Raises:
-        NnmtlError: if the preset, a center or the pooled model is not there.
+        NnmtlError: if the preset, a center or the pooled model is not there, or the pooled model is
+            of another dataset.
     """
-    load_preset(settings.preset)
-    if settings.pooled is not None:
-        _pooled_folders(settings.pooled)
+    raw = read_raw_dataset(settings.source)
+    planned_biomarkers(load_preset(settings.preset), raw.declaration)
+    for folder in [] if settings.pooled is None else _pooled_folders(settings.pooled):
+        read_predictions_of(raw, "Tr", folder)
     return [
         CenterJob(
             left_out=left_out,

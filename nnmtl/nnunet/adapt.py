@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnmtl.cohort.declaration import Declaration, parse_declaration
-from nnmtl.cohort.raw_dataset import check_images, read_raw_dataset
-from nnmtl.cohort.splits import folds_beside
+from nnmtl.cohort.raw_dataset import check_images, read_dataset_json, read_raw_dataset
+from nnmtl.cohort.splits import NUM_FOLDS, folds_beside
+from nnmtl.cohort.strict_json import as_texts
 from nnmtl.cohort.targets import TargetTable, read_targets
 from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import JSON_NAME, read_predictions
@@ -24,9 +25,10 @@ from nnmtl.nnunet.cohort_files import (
 )
 from nnmtl.nnunet.fingerprint import extract_fingerprint
 from nnmtl.nnunet.folders import preprocessed_folder, raw_folder
-from nnmtl.nnunet.prediction_input import CHECKPOINT
+from nnmtl.nnunet.prediction_input import CHECKPOINT, read_model_dataset
 from nnmtl.nnunet.preprocess import preprocess
 from nnmtl.nnunet.safe_loading import check_model_folder, load_checkpoint_safely
+from nnmtl.nnunet.split_files import check_fold
 from nnmtl.nnunet.warm_start import weights_hash
 from nnmtl.planning.adaptation import adapted_plans
 from nnmtl.planning.architecture import parse_architecture
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ADAPTED_FROM = "adapted_from.json"  # in a fold's folder: which weights it started from
-NUM_FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def read_source(model: Path, fold: int | str, configuration: str) -> Source:
         )
     check_model_folder(model, folds[:1], CHECKPOINT)
     checkpoint = model / f"fold_{folds[0]}" / CHECKPOINT
-    trained = load_checkpoint_safely(checkpoint)["init_args"]["configuration"]
+    trained = load_checkpoint_safely(checkpoint)["init_args"].get("configuration")
     if trained != configuration:
         raise NnmtlError(
             f"--adapt {model}: expected a model of {configuration}, but it was trained with "
@@ -101,9 +102,9 @@ def read_source(model: Path, fold: int | str, configuration: str) -> Source:
         folder=model,
         checkpoint=checkpoint,
         plans=plans,
-        dataset_json=read_json(model / "dataset.json"),
+        dataset_json=read_model_dataset(model),
         configuration=configuration,
-        centers=tuple(read_json(known)) if known.is_file() else (),
+        centers=as_texts(read_json(known), where=str(known)) if known.is_file() else (),
     )
 
 
@@ -123,9 +124,10 @@ def prepare(dataset: str, source: Source, fold: int | str, *, heads_only: bool) 
         NnmtlError: if the dataset does not fit the model, or has errors of its own.
     """
     raw, preprocessed = raw_folder(dataset), preprocessed_folder(dataset)
-    dataset_json = read_json(raw / "dataset.json")
+    dataset_json = dict(read_dataset_json(raw))
     declaration = parse_declaration(dataset_json)
     _refuse_other_dataset(dataset, dataset_json, declaration, source)
+    check_fold(fold, preprocessed)
     plans = adapted_plans(
         source.plans,
         {slug: own for slug, (_, own) in read_center_files(source.folder).items()},
@@ -178,7 +180,11 @@ def _refuse_other_dataset(
         {biomarker.name: biomarker for biomarker in each.biomarkers}
         for each in (of_model, declaration)
     )
-    other = [head.name for head in heads if ours.get(head.name) != theirs[head.name]]
+    other = [
+        head.name
+        for head in heads
+        if head.name not in ours or ours[head.name] != theirs.get(head.name)
+    ]
     if other:
         raise NnmtlError(
             f"{where}: expected the model's biomarkers, declared as in its dataset.json, but these "
@@ -225,12 +231,10 @@ def _split(table: TargetTable, path: Path, source: Source, fold: int | str) -> N
         write_json(
             [{"train": list(each.train), "val": list(each.validation)} for each in folds], path
         )
-    if fold == "all":
+    if not isinstance(fold, int):
         return
-    splits = read_json(path)
-    if not isinstance(fold, int) or fold >= len(splits):
-        raise NnmtlError(f"{path}: expected fold 0 to {len(splits) - 1}, got {fold}.")
-    validation = set(splits[fold]["val"])
+    check_fold(fold, path.parent)
+    validation = set(read_json(path)[fold]["val"])
     seen = sorted((validation & learned) - source.unseen(fold))
     if seen:
         raise NnmtlError(

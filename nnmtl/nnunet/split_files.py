@@ -1,9 +1,10 @@
 """The files that say which cases are held out: five folds, and each center in turn."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
-from nnmtl.cohort.splits import leave_one_center_out, patient_folds
+from nnmtl.cohort.splits import NUM_FOLDS, leave_one_center_out, patient_folds
 from nnmtl.cohort.targets import TargetTable
 from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.cohort_files import (
@@ -25,6 +26,25 @@ def write_splits(table: TargetTable, preprocessed: Any) -> None:
         return
     folds = patient_folds(table)
     write_json([{"train": list(fold.train), "val": list(fold.validation)} for fold in folds], path)
+
+
+def check_fold(fold: int | str, preprocessed: Path) -> None:
+    """Refuses a fold beyond the last: nnU-Net would draw one that tears patients apart.
+
+    Args:
+        fold: number, or `all`.
+        preprocessed: folder with the splits; without any yet, there will be as many as are drawn.
+
+    Raises:
+        NnmtlError: naming those there are.
+    """
+    path = preprocessed / SPLITS
+    number = len(read_json(path)) if path.is_file() else NUM_FOLDS
+    if isinstance(fold, int) and fold >= number:
+        raise NnmtlError(
+            f"fold {fold}: expected 0 to {number - 1}, or all, since {path} has {number} folds; "
+            "name one of them."
+        )
 
 
 def write_center_splits(table: TargetTable, preprocessed: Any) -> None:

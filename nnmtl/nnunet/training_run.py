@@ -24,6 +24,7 @@ from nnmtl.nnunet.cohort_files import (
 from nnmtl.nnunet.folders import preprocessed_folder, results_folder
 from nnmtl.nnunet.prediction_input import CHECKPOINT
 from nnmtl.nnunet.safe_loading import check_plans
+from nnmtl.nnunet.split_files import check_fold
 from nnmtl.nnunet.trainer import nnMTLTrainer
 from nnmtl.nnunet.validation import validate_fold
 from nnmtl.nnunet.warm_start import warm_start, weights_hash
@@ -172,6 +173,7 @@ def _read_inputs(settings: RunSettings) -> tuple[dict[str, Any], dict[str, Any]]
             f"{data}: expected the preprocessed cases, found none. Run nnMTL_preprocess "
             f"-d {settings.dataset} -p {settings.plans_name} -c {settings.configuration}."
         )
+    check_fold(settings.fold, preprocessed)
     plans["plans_name"] = seeded_name(plans["plans_name"], settings.seed)
     return plans, read_json(preprocessed / "dataset.json")
 

@@ -285,6 +285,7 @@ def test_a_dataset_with_errors_is_refused_before_anything_is_written(tmp_path, s
         (["tiny_gpu"], {}, "expected one of .*tiny_cpu.* but got 'tiny_gpu'"),
         (["tiny_cpu", "tiny_cpu"], {}, "tiny_cpu: expected .* different names"),
         (["tiny_cpu"], {"folds": ("all",), "split": "Tr"}, "--folds all: expected fold numbers"),
+        (["tiny_cpu"], {"folds": (0, 5)}, "fold 5: expected 0 to 4, or all"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_training(

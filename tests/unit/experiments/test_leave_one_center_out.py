@@ -9,10 +9,18 @@ import pytest
 import SimpleITK
 
 from nnmtl.cli.leave_one_center_out import build_parser, main
+from nnmtl.cohort.biomarker import BinaryBiomarker
 from nnmtl.cohort.raw_dataset import check_raw_dataset
 from nnmtl.errors import NnmtlError
 from nnmtl.experiments.center_dataset import dataset_without, left_out_centers, write_dataset
 from nnmtl.experiments.leave_one_center_out import LeaveOutSettings, list_center_jobs
+from nnmtl.inference.case_prediction import STATUS_OK
+from nnmtl.inference.predictions import (
+    BiomarkerPrediction,
+    CasePrediction,
+    PredictionSet,
+    write_predictions,
+)
 
 DATASET = "Dataset007_Test"
 
@@ -120,6 +128,63 @@ def test_each_center_has_a_job_that_trains_all_others_and_configures_for_it(sour
 def test_a_pooled_model_without_validation_cases_is_refused_before_training(source, tmp_path):
     with pytest.raises(NnmtlError, match=r"--pooled .*expected a model folder with fold_\*"):
         list_center_jobs(settings(source, tmp_path, pooled=tmp_path))
+
+
+def test_a_preset_that_cannot_be_planned_is_refused_before_training(source, tmp_path):
+    assert list_center_jobs(settings(source, tmp_path, preset="single_task:ER"))
+    for preset in ("single_task", "single_task:PR"):
+        with pytest.raises(NnmtlError, match="expected one biomarker behind a colon"):
+            list_center_jobs(settings(source, tmp_path, preset=preset))
+
+
+@pytest.mark.parametrize(("case_id", "is_of_source"), [("a1", True), ("z9", False)])
+def test_a_pooled_model_of_another_dataset_is_refused_before_training(
+    source, tmp_path, case_id, is_of_source
+):
+    folder = tmp_path / "pooled" / "fold_0" / "validation"
+    folder.mkdir(parents=True)
+    write_predictions(predictions_of(case_id), folder)
+    asked = settings(source, tmp_path, pooled=tmp_path / "pooled")
+    if is_of_source:
+        assert list_center_jobs(asked)
+    else:
+        with pytest.raises(NnmtlError, match=rf"images.* of {DATASET}, got 'z9'"):
+            list_center_jobs(asked)
+
+
+def predictions_of(case_id):
+    answer = BiomarkerPrediction(answer=(0.5,))
+    case = CasePrediction(
+        case_id=case_id,
+        center="A",
+        status=STATUS_OK,
+        reason=None,
+        flags=(),
+        tumor_volume_ml=1.0,
+        biomarkers={"ER": answer},
+    )
+    return PredictionSet(
+        trained_on="patients",
+        model="model",
+        folds=(0,),
+        biomarkers=(BinaryBiomarker(name="ER"),),
+        thresholds={},
+        training_median={},
+        cases=(case,),
+    )
+
+
+def test_a_device_that_is_not_there_is_refused_before_a_folder_is_made(
+    source, tmp_path, monkeypatch
+):
+    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))  # which the command sets
+    monkeypatch.setenv("nnUNet_def_n_proc", "1")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = ["-d", "7", "-o", str(tmp_path / "new"), "--preset", "tiny_cpu", "-device", "cuda"]
+    with pytest.raises(NnmtlError, match="-device cuda"):
+        main(words)
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_listed_commands_are_complete_and_write_nothing(source, tmp_path, capsys, monkeypatch):

@@ -127,3 +127,16 @@ def test_training_without_arrays_names_the_command_to_run(folders):
         NnmtlError, match=r"expected the preprocessed cases, .*Run nnMTL_preprocess"
     ):
         train(settings(configuration="2d"))
+
+
+@pytest.mark.parametrize(("fold", "last"), [(5, 4), (2, 1)])
+def test_training_refuses_a_fold_beyond_the_last_for_which_nnunet_would_draw_cases(
+    folders, fold, last
+):
+    write_plans(folders, **{"2d": {"nnmtl": {"epochs": 1}, "data_identifier": "arrays"}})
+    preprocessed = folders / "nnUNet_preprocessed" / NAME
+    (preprocessed / "arrays").mkdir()
+    if last < 4:
+        (preprocessed / "splits_final.json").write_text(json.dumps([{}] * (last + 1)))
+    with pytest.raises(NnmtlError, match=f"fold {fold}: expected 0 to {last}, or all"):
+        train(settings(configuration="2d", fold=fold))
