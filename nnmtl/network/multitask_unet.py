@@ -1,5 +1,7 @@
 """A U-Net that also predicts biomarkers from the region around the tumor."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,20 @@ from nnmtl.regions.lesion import largest_lesion
 from nnmtl.regions.weights import Region, reference_weights, region_weights
 
 REFERENCE_MM = 12.0  # tissue farther than this from the tumor serves as intensity reference
+
+
+class HeadInput(NamedTuple):
+    """What the heads get of a batch besides encoder stages; none of it is learned.
+
+    Attributes:
+        seen: images (B, C, *spatial), or what of them the heads may see.
+        weights: of the regions (B, R, *spatial).
+        statistics: (B, F), raw.
+    """
+
+    seen: Tensor
+    weights: Tensor
+    statistics: Tensor
 
 
 class MultiTaskUNet(nn.Module):
@@ -83,19 +99,43 @@ class MultiTaskUNet(nn.Module):
         if not with_biomarkers:
             return segmentation
         used = self._tumor_mask(segmentation, mask, mask_given)
-        with torch.no_grad():
-            seen, weights, statistics = self._measure(x, used, spacing_mm or self.plan.spacing_mm)
-        if covariates is not None:
-            statistics = torch.cat([statistics, covariates.to(statistics)], dim=1)
-        stages = self._head_stages(skips, seen, encoder_gradient)
-        with torch.autocast(x.device.type, enabled=False):
-            biomarkers, measured = self.tower(stages, weights, statistics)
+        head_input = self.measure(x, used, spacing_mm or self.plan.spacing_mm)
+        biomarkers, measured = self._read(skips, head_input, covariates, encoder_gradient)
         return MultiTaskOutput(segmentation, biomarkers, measured)
+
+    def answer(
+        self, x: Tensor, head_input: HeadInput, *, covariates: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The biomarkers of `forward` for a batch that was measured before; nothing is segmented.
+
+        Args:
+            x: images (B, C, *spatial).
+            head_input: what `measure` gave for them.
+            covariates: (B, K) clinical covariates, nan where missing.
+        """
+        biomarkers, _ = self._read(self._encode(x), head_input, covariates, 1.0)
+        return biomarkers
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """What serves several tasks: encoder, bottleneck, and an encoder of the heads' own."""
         parts = (self.encoder, self.bottleneck, self.head_encoder)
         return [each for part in parts if part is not None for each in part.parameters()]
+
+    def _read(
+        self,
+        skips: list[Tensor],
+        head_input: HeadInput,
+        covariates: Tensor | None,
+        encoder_gradient: float,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """What the heads answer, and what their linear part saw."""
+        seen, weights, statistics = head_input
+        if covariates is not None:
+            statistics = torch.cat([statistics, covariates.to(statistics)], dim=1)
+        stages = self._head_stages(skips, seen, encoder_gradient)
+        with torch.autocast(seen.device.type, enabled=False):
+            answers: tuple[dict[str, Tensor], Tensor] = self.tower(stages, weights, statistics)
+        return answers
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         skips: list[Tensor] = self.encoder(x)
@@ -128,10 +168,15 @@ class MultiTaskUNet(nn.Module):
         shape = (-1, *[1] * (mask.ndim - 1))
         return torch.where(given.view(shape), mask.bool(), predicted)
 
-    def _measure(
-        self, x: Tensor, mask: Tensor, spacing_mm: tuple[float, ...]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the heads may see of x, region weights (B, R, *spatial), raw statistics (B, F)."""
+    @torch.no_grad()
+    def measure(self, x: Tensor, mask: Tensor, spacing_mm: tuple[float, ...]) -> HeadInput:
+        """Measures a batch; nothing of it is learned, so that it holds for every fold's weights.
+
+        Args:
+            x: images (B, C, *spatial).
+            mask: tumor masks (B, *spatial), boolean.
+            spacing_mm: voxel size.
+        """
         image = x.float()
         lesions = [largest_lesion(one) for one in mask.cpu().numpy()]
         distances = [signed_distance_mm(lesion, spacing_mm) for lesion in lesions]
@@ -156,7 +201,7 @@ class MultiTaskUNet(nn.Module):
         if "log_volume" in self.plan.descriptors:
             parts.append(_log_volume(distance, spacing_mm))
         statistics = torch.cat(parts, dim=1) if parts else image.new_zeros(len(image), 0)
-        return image, weights, statistics
+        return HeadInput(image, weights, statistics)
 
 
 def _damp(features: Tensor, factor: float) -> Tensor:

@@ -23,7 +23,6 @@ from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
 from nnmtl.losses.targets import from_head_scale
 from nnmtl.nnunet.center_files import read_center_files
-from nnmtl.nnunet.extension import make_trainer_findable
 from nnmtl.nnunet.head_features import features_path, recorded_features
 from nnmtl.nnunet.journal import Journal
 from nnmtl.nnunet.prediction_input import (
@@ -98,7 +97,6 @@ def predict_folder(  # noqa: PLR0913
     every_file = [Path(path) for paths in files.values() for path in paths]
     for path in tqdm(every_file, desc="Checking images", unit="file"):
         check_voxels(path)
-    make_trainer_findable()
     further = {slug: configuration for slug, (_, configuration) in centers.items()}
     predictor = load_predictor(model, folds, device=device, exact=exact, centers=further)
     cases = [(case, _reader(predictor, paths, center)) for case, paths in files.items()]

@@ -23,7 +23,8 @@ from nnmtl.errors import NnmtlError
 from nnmtl.inference.roi import roi_box, roi_center
 from nnmtl.losses.beta import bounded_parameters
 from nnmtl.network.answers import head_answers
-from nnmtl.network.multitask_unet import MultiTaskUNet
+from nnmtl.network.multitask_unet import HeadInput, MultiTaskUNet
+from nnmtl.nnunet.extension import make_trainer_findable
 from nnmtl.nnunet.grids import Grid, Grids, Nearest, read_grids
 from nnmtl.nnunet.precision import autocast_for
 from nnmtl.nnunet.prediction_input import CHECKPOINT
@@ -168,10 +169,17 @@ class nnMTLPredictor(nnUNetPredictor):
             clinical = torch.from_numpy(values if covariates is None else covariates).float()
             clinical = clinical.expand(len(images), -1)
         views = [_flip(images, masks, axes) for axes in _flips(images.ndim - 2)]
-        outputs = []
+        outputs: list[dict[str, NDArray[np.float64]]] = []
+        former: dict[str, Tensor] = {}
         for parameters in self.list_of_parameters:
             self.multitask.load_state_dict(parameters)
-            answers = [self._answer(*view, clinical) for view in views]
+            if not former or not _measures_alike(parameters, former):
+                head_inputs = [self._measure(*view) for view in views]
+            former = parameters
+            answers = [
+                self._answer(view[0], each, clinical)
+                for view, each in zip(views, head_inputs, strict=True)
+            ]
             outputs.append(
                 {name: np.mean([each[name] for each in answers], 0) for name in answers[0]}
             )
@@ -206,19 +214,25 @@ class nnMTLPredictor(nnUNetPredictor):
         return torch.from_numpy(images).float(), torch.from_numpy(masks.astype(bool)), is_truncated
 
     @torch.inference_mode()
-    def _answer(self, images: Tensor, masks: Tensor, clinical: Tensor | None) -> dict[str, Any]:
+    def _measure(self, images: Tensor, masks: Tensor) -> HeadInput:
+        """As much work as segmenting, and the same for every fold."""
         with nullcontext() if self.exact else autocast_for(self.device):
-            output = self.multitask.to(self.device)(
-                images.to(self.device),
-                with_biomarkers=True,
-                mask=masks.to(self.device),
-                covariates=clinical,
-                spacing_mm=self.grid.spacing_mm,
+            return self.multitask.to(self.device).measure(
+                images.to(self.device), masks.to(self.device), self.grid.spacing_mm
+            )
+
+    @torch.inference_mode()
+    def _answer(
+        self, images: Tensor, head_input: HeadInput, clinical: Tensor | None
+    ) -> dict[str, Any]:
+        with nullcontext() if self.exact else autocast_for(self.device):
+            outputs = self.multitask.to(self.device).answer(
+                images.to(self.device), head_input, covariates=clinical
             )
         answers = {}
         for head in self.multitask.plan.heads:
-            values = output.biomarkers[head.name].float()
-            module = self.multitask.tower.heads[head.name]
+            values = outputs[head.name].float()
+            module = self.multitask.tower.head(head.name)
             if head.kind in ("continuous", "beta"):
                 values = values * module.scale + module.center
             if head.kind == "beta":
@@ -247,6 +261,7 @@ def load_predictor(
     Raises:
         NnmtlError: if plans, dataset.json and weights are not of one training.
     """
+    make_trainer_findable()
     predictor = nnMTLPredictor(device=device, exact=exact)
     try:
         predictor.initialize_from_trained_model_folder(str(model), folds, CHECKPOINT)
@@ -255,6 +270,8 @@ def load_predictor(
             network.load_state_dict(parameters)
         predictor.grids = _grids(predictor, centers)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "state_dict" not in str(error):
+            raise  # of this machine, such as a library that cannot be imported
         raise NnmtlError(
             f"-m {model}: expected plans.json, dataset.json and checkpoints of one training, but "
             f"they do not fit together ({str(error).splitlines()[0]}); copy the model folder again."
@@ -297,6 +314,12 @@ def _grids(predictor: nnMTLPredictor, centers: Mapping[str, Mapping[str, Any]]) 
         if plans.get_configuration(name).configuration == trained
     ]
     return read_grids(plans, name, further=centers)
+
+
+def _measures_alike(parameters: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Whether two folds measure images alike: what was drawn for it is among their weights."""
+    drawn = [name for name in parameters if name.startswith("tower.structures.")]
+    return all(torch.equal(parameters[name], other[name]) for name in drawn)
 
 
 def _flips(dimension: int) -> list[tuple[int, ...]]:

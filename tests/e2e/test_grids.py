@@ -59,7 +59,7 @@ def seen():
 @pytest.fixture(scope="module")
 def trained_grids(planned, seen):
     """A model of fold 0, its validation cases predicted; read only."""
-    step, measure = nnMTLTrainer._segmentation_step, MultiTaskUNet._measure
+    step, measure = nnMTLTrainer._segmentation_step, MultiTaskUNet.measure
 
     def spied_step(self, batch):
         centers = {str(case).split("_")[1] for case in batch["keys"]}
@@ -74,7 +74,7 @@ def trained_grids(planned, seen):
     with pytest.MonkeyPatch.context() as monkeypatch:
         planned.enter(monkeypatch)
         monkeypatch.setattr(nnMTLTrainer, "_segmentation_step", spied_step)
-        monkeypatch.setattr(MultiTaskUNet, "_measure", spied_measure)
+        monkeypatch.setattr(MultiTaskUNet, "measure", spied_measure)
         planned.train(seed=0, predict_validation=True)
     return planned
 
@@ -303,13 +303,13 @@ def test_a_center_planned_from_its_images_is_predicted_on_its_own_grid(
         path.unlink()
     image = SimpleITK.ReadImage(str(first))[20:60, 20:60, 10:34]
     SimpleITK.WriteImage(image, str(first))
-    measured, measure = [], MultiTaskUNet._measure
+    measured, measure = [], MultiTaskUNet.measure
 
     def spied(self, x, mask, spacing_mm):
         measured.append(tuple(spacing_mm))
         return measure(self, x, mask, spacing_mm)
 
-    monkeypatch.setattr(MultiTaskUNet, "_measure", spied)
+    monkeypatch.setattr(MultiTaskUNet, "measure", spied)
     words = ["-i", images, "-o", tmp_path / "out", "-m", model, "--center", "C", "-device", "cpu"]
     assert predict.main([str(word) for word in words]) == 0
     np.testing.assert_allclose(

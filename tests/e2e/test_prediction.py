@@ -10,7 +10,8 @@ import torch
 
 from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import read_predictions
-from nnmtl.nnunet.predictor import nnMTLPredictor
+from nnmtl.network.multitask_unet import MultiTaskUNet
+from nnmtl.nnunet.predictor import load_predictor, nnMTLPredictor
 
 pytestmark = pytest.mark.e2e
 
@@ -96,6 +97,45 @@ def test_folds_are_averaged_and_their_spread_is_told(own_model, workspace, tmp_p
     assert case.biomarkers["ER"].answer == (pytest.approx((first + other) / 2),)
     assert case.biomarkers["ER"].fold_sd == pytest.approx((other - first) / math.sqrt(2))
     assert case.biomarkers["Ki67"].fold_sd == pytest.approx(0)
+
+
+def test_each_fold_answers_as_alone_though_the_image_is_measured_once_for_all(
+    own_model, workspace, monkeypatch
+):
+    """The third fold measures otherwise, as one trained with another torch could."""
+    for number in (1, 2):
+        fold = shutil.copytree(own_model / "fold_0", own_model / f"fold_{number}")
+        checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+        weights = checkpoint["network_weights"]
+        weights["encoder.stages.0.0.convs.0.conv.weight"][number] *= -1
+        if number == 2:
+            weights["tower.structures.patterns.phases"] += 1
+        torch.save(checkpoint, fold / "checkpoint_final.pth")
+    paths = [str(path) for path in workspace.one_image().iterdir()]
+    calls, measure = [], MultiTaskUNet.measure
+
+    def counted(*arguments):
+        calls.append(1)
+        return measure(*arguments)
+
+    monkeypatch.setattr(MultiTaskUNet, "measure", counted)
+
+    def answers(*folds):
+        calls.clear()
+        predictor = load_predictor(own_model, list(folds), device=torch.device("cpu"), exact=True)
+        data, properties, _ = predictor.preprocess(paths)
+        mask = np.zeros(data.shape[1:], bool)
+        mask[tuple(slice(size // 2 - 3, size // 2 + 3) for size in mask.shape)] = True
+        return predictor.predict_case(data, properties, mask=mask).outputs
+
+    alone = [answers(fold)[0] for fold in range(3)]
+    together = answers(0, 1, 2)
+    assert len(calls) == 2 * 4  # four mirrored views, for the first two folds and for the third
+    for one, other in zip(alone, together, strict=True):
+        assert {name: value.tolist() for name, value in one.items()} == {
+            name: value.tolist() for name, value in other.items()
+        }
+    assert len({each["ER"].tolist()[0] for each in together}) == 3
 
 
 def test_an_image_without_tumor_gets_nan_and_the_reason(own_model, workspace, tmp_path):
