@@ -169,13 +169,10 @@ class nnMTLPredictor(nnUNetPredictor):
             clinical = torch.from_numpy(values if covariates is None else covariates).float()
             clinical = clinical.expand(len(images), -1)
         views = [_flip(images, masks, axes) for axes in _flips(images.ndim - 2)]
-        outputs: list[dict[str, NDArray[np.float64]]] = []
-        former: dict[str, Tensor] = {}
+        head_inputs = [self._measure(*view) for view in views]
+        outputs = []
         for parameters in self.list_of_parameters:
             self.multitask.load_state_dict(parameters)
-            if not former or not _measures_alike(parameters, former):
-                head_inputs = [self._measure(*view) for view in views]
-            former = parameters
             answers = [
                 self._answer(view[0], each, clinical)
                 for view, each in zip(views, head_inputs, strict=True)
@@ -215,7 +212,7 @@ class nnMTLPredictor(nnUNetPredictor):
 
     @torch.inference_mode()
     def _measure(self, images: Tensor, masks: Tensor) -> HeadInput:
-        """As much work as segmenting, and the same for every fold."""
+        """As much work as segmenting, and of no weights, so the same for every fold."""
         with nullcontext() if self.exact else autocast_for(self.device):
             return self.multitask.to(self.device).measure(
                 images.to(self.device), masks.to(self.device), self.grid.spacing_mm
@@ -314,12 +311,6 @@ def _grids(predictor: nnMTLPredictor, centers: Mapping[str, Mapping[str, Any]]) 
         if plans.get_configuration(name).configuration == trained
     ]
     return read_grids(plans, name, further=centers)
-
-
-def _measures_alike(parameters: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Whether two folds measure images alike: what was drawn for it is among their weights."""
-    drawn = [name for name in parameters if name.startswith("tower.structures.")]
-    return all(torch.equal(parameters[name], other[name]) for name in drawn)
 
 
 def _flips(dimension: int) -> list[tuple[int, ...]]:

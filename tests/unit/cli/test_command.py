@@ -33,7 +33,9 @@ def test_a_file_in_the_place_of_a_folder_is_one_line_with_its_path(tmp_path, cap
     (tmp_path / "out").touch()
     code, told = end_of((tmp_path / "out" / "sub").mkdir, capsys)
     assert code == 2
-    assert told.startswith(f"error: {tmp_path / 'out' / 'sub'}: expected a file or folder that can be read")
+    assert told.startswith(
+        f"error: {tmp_path / 'out' / 'sub'}: expected a file or folder that can be read"
+    )
     assert told.count("\n") == 1
 
 

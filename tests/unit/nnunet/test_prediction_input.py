@@ -91,7 +91,9 @@ def test_channels_on_different_grids_are_refused(images):
 def test_an_image_with_several_numbers_per_voxel_is_refused(images):
     colors = SimpleITK.Image([4, 4, 4], SimpleITK.sitkVectorUInt8, 3)
     SimpleITK.WriteImage(colors, str(images / "case_1_0000.nii.gz"))
-    with pytest.raises(NnmtlError, match=r"case_1_0000\.nii\.gz: expected one number per voxel"):
+    with pytest.raises(
+        NnmtlError, match=r"case_1_0000\.nii\.gz: expected one number in every voxel"
+    ):
         find_images(images, DATASET_JSON)
 
 
