@@ -75,7 +75,7 @@ def run_demo(settings: DemoSettings, *, after_epoch: Callable[[Path], None]) -> 
     extract_fingerprint(name)
     plans = plan_experiment(name, preset_name="tiny_cpu")
     preprocess(name, plans, "3d_fullres")
-    _say("3/5  Training segmentation and four biomarkers (about 7 minutes on two cores)")
+    _say("3/5  Training segmentation and four biomarkers (about 10 minutes on two cores)")
     fold = train(
         RunSettings(
             dataset=name,
