@@ -165,5 +165,5 @@ def test_a_model_takes_along_groups_of_images_and_no_target(of_two_centers):
 def test_facts_of_an_older_version_are_refused_in_one_sentence(of_two_centers):
     shared = facts_to_share(of_two_centers)
     del shared["overall"]["orientations"]
-    with pytest.raises(NnmtlError, match=r"facts\.json: .*extract_fingerprint again"):
+    with pytest.raises(NnmtlError, match=r"facts\.json: .*train the model again"):
         parse_facts(shared, where="facts.json")
