@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from nnmtl.cohort.image_file import ImageHeader, read_header, write_constant_ima
 from nnmtl.dataset_conversion._placed_file import grid_of_slices_first, place_file
 from nnmtl.dataset_conversion._source_images import SourceCase
 from nnmtl.errors import NnmtlError
+from nnmtl.whole_file import can_be_written
 
 _logger = logging.getLogger(__name__)
 
@@ -41,12 +41,6 @@ def new_dataset_folder(raw_folder: Path, dataset_id: int, name: str) -> Path:
             "its permissions, or set another."
         )
     return folder
-
-
-def can_be_written(path: Path) -> bool:
-    """Whether a file or folder can be made here, with the folders above it that are not there."""
-    there = next(parent for parent in path.absolute().parents if parent.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnmtl.cohort.csv_file import write_csv
-from nnmtl.dataset_conversion._dataset_writer import can_be_written
 from nnmtl.dataset_conversion._dicom_scan import Exam
 from nnmtl.errors import NnmtlError
+from nnmtl.whole_file import can_be_written
 
 _SALT_BYTES = 32
 _DIGITS = 12  # of 16 values: two of a million patients share a name with probability 0.002

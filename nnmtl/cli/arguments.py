@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nnmtl.errors import NnmtlError
 from nnmtl.planning.spacing import POLICIES
+from nnmtl.whole_file import can_be_written, nearest_existing
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -21,17 +22,11 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-np",
         dest="num_processes",
-        type=_at_least_one,
+        type=whole_number(1),
         default=2,
         metavar="N",
         help="processes (default 2)",
     )
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
@@ -112,9 +107,8 @@ def check_output(folder: Path) -> None:
     Raises:
         NnmtlError: naming the option.
     """
-    place = folder.absolute()
-    there = next(each for each in (place, *place.parents) if each.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    there = nearest_existing(folder.absolute())
+    if not can_be_written(there / "file"):
         kind = "may not be written" if there.is_dir() else "is a file"
         raise NnmtlError(
             f"-o {folder}: expected a folder that can be written, but {there} {kind}; name another."

@@ -1,11 +1,18 @@
 """How a command ends: its exit code, and what it says."""
 
 import errno
+import logging
+import os
 
 import pytest
 
 from nnmtl.cli.command import run
 from nnmtl.errors import NnmtlError
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before(monkeypatch):
+    monkeypatch.setattr(logging, "basicConfig", lambda **given: None)
 
 
 def end_of(main, capsys):
@@ -39,10 +46,20 @@ def test_a_file_in_the_place_of_a_folder_is_one_line_with_its_path(tmp_path, cap
     assert told.count("\n") == 1
 
 
-def test_a_full_disk_is_told_in_a_line(capsys):
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.ENOTDIR])
+def test_a_refusal_of_the_system_is_one_line(number, capsys):
+    refusal = OSError(number, os.strerror(number), "/data/raw/x.csv")
+    code, told = end_of(failing(refusal), capsys)
+    assert (code, told.count("\n")) == (2, 1)
+    assert told.startswith("error: /data/raw/x.csv: expected a file or folder that can be")
+    assert os.strerror(number) in told
+
+
+def test_a_full_disk_is_told_in_a_line_without_the_name_of_a_file(capsys):
     code, told = end_of(failing(OSError(errno.ENOSPC, "No space left on device")), capsys)
     assert (code, told.count("\n")) == (2, 1)
     assert "No space left" in told
+    assert "None" not in told
 
 
 def test_any_other_failure_of_the_system_is_not_hidden():
