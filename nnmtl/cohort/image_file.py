@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 from nibabel.filebasedimages import ImageFileError
+from nibabel.openers import ImageOpener
+from nibabel.wrapstruct import WrapStructError
 
 from nnmtl.cohort.orientation import shear
 from nnmtl.errors import NnmtlError
@@ -35,8 +37,8 @@ def read_header(path: Path) -> ImageHeader:
     """The geometry of a three-dimensional image, without reading its voxels.
 
     Raises:
-        NnmtlError: if the file cannot be read, is not three-dimensional or has several numbers in
-            a voxel, such as colors.
+        NnmtlError: if the file cannot be read, is not three-dimensional, has several numbers in
+            a voxel, such as colors, or voxels without extent.
     """
     reader = _reader(path)
     if reader.GetDimension() != 3:
@@ -49,6 +51,7 @@ def read_header(path: Path) -> ImageHeader:
             f"{path}: expected one number in every voxel, got "
             f"{reader.GetNumberOfComponents()}; store each channel as its own file."
         )
+    _check_stored_spacing(path)
     return ImageHeader(
         size=reader.GetSize(),
         spacing_mm=reader.GetSpacing(),
@@ -135,6 +138,24 @@ def check_whole(path: Path) -> None:
     if not is_whole:
         raise NnmtlError(
             f"{path}: the file ends before its last voxel, or is damaged; copy it again."
+        )
+
+
+def _check_stored_spacing(path: Path) -> None:
+    """Refuses a NIfTI whose voxels have no extent: readers take 1 mm instead, and say nothing."""
+    if not _is_nifti(path):
+        return
+    try:
+        with ImageOpener(str(path)) as stream:
+            header: Any = nibabel.Nifti1Header.from_fileobj(stream, check=False)  # type: ignore[no-untyped-call]
+    except (EOFError, OSError, ValueError, WrapStructError, zlib.error):
+        return  # what is wrong with it is told by those who read on
+    spacing = header["pixdim"][1:4]
+    is_first_version = header["sizeof_hdr"] == header.sizeof_hdr
+    if is_first_version and not (np.isfinite(spacing) & (spacing != 0)).all():
+        raise NnmtlError(
+            f"{path}: expected voxels of positive size, but its header says "
+            f"{_shown(tuple(spacing))} mm; correct the header, or leave the case out."
         )
 
 

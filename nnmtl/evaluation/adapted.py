@@ -1,11 +1,9 @@
 """A model before and after it was adapted, center by center, on cases that neither learned from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from nnmtl.evaluation.compared import Part, entry_of_parts
+from nnmtl.evaluation.compared import Part, entry_of_parts, part_of_center
 from nnmtl.evaluation.comparison import Row, compare
 from nnmtl.evaluation.comparison_metrics import CENTER_METRICS
 from nnmtl.evaluation.intervals import Interval
@@ -59,7 +57,7 @@ def judge_adapted(
         for center in centers
         for row in compare(
             [
-                entry_of_parts(name, [_of_center(part, center)])
+                entry_of_parts(name, [part_of_center(part, center)])
                 for name, part in ((BEFORE, before), (AFTER, after))
             ],
             dataset=dataset,
@@ -68,28 +66,6 @@ def judge_adapted(
         ).rows
         if row.metric in CENTER_METRICS
     )
-
-
-def _of_center(part: Part, center: str) -> Part:
-    joined, rows = part.joined, np.array([each == center for each in part.joined.centers])
-
-    def some(values: Sequence[str]) -> tuple[str, ...]:
-        return tuple(value for value, row in zip(values, rows, strict=True) if row)
-
-    case_ids = some(joined.case_ids)
-    selected = replace(
-        joined,
-        case_ids=case_ids,
-        patient_ids=some(joined.patient_ids),
-        centers=some(joined.centers),
-        flags=tuple(flags for flags, row in zip(joined.flags, rows, strict=True) if row),
-        without_row=tuple(case for case in joined.without_row if case in case_ids),
-        biomarkers=tuple(biomarker.select(rows) for biomarker in joined.biomarkers),
-    )
-    dice = part.dice
-    if dice is not None:
-        dice = {case: dice[case] for case in case_ids if case in dice}
-    return replace(part, joined=selected, dice=dice)
 
 
 def _row(center: str, row: Row, *, is_known: bool) -> AdaptedRow:

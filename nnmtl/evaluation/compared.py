@@ -15,6 +15,14 @@ from nnmtl.evaluation.weighted import FloatArray
 NO_FOLD = -1
 
 
+@dataclass(frozen=True, kw_only=True)
+class MaskScores:
+    """How well a case's tumor was outlined; see `nnmtl.evaluation.segmentation`."""
+
+    dice: float
+    hd95_mm: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
     """The answers of one trained model.
@@ -22,20 +30,20 @@ class Part:
     Attributes:
         source: where they were read.
         joined: its cases, with their targets.
-        dice: per case that has a true label map; None where the model draws no masks.
+        masks: per case that has a true label map; None where the model draws no masks.
         is_phantom: whether the model or the cases are synthetic.
     """
 
     source: str
     joined: Joined
-    dice: Mapping[str, float] | None
+    masks: Mapping[str, MaskScores] | None
     is_phantom: bool
 
 
 def merge_tasks(parts: Sequence[Part]) -> Part:
     """The answers of a model per task, on the same cases, as those of one model.
 
-    Each of them draws its own mask: the Dice of a case is the mean over the models.
+    Each of them draws its own mask: the scores of a case are the mean over the models.
 
     Raises:
         NnmtlError: if two of them have not the same cases, or answer the same biomarker.
@@ -58,17 +66,48 @@ def merge_tasks(parts: Sequence[Part]) -> Part:
     return Part(
         source=", ".join(part.source for part in parts),
         joined=replace(first.joined, biomarkers=biomarkers),
-        dice=_mean_dice([part.dice for part in parts]),
+        masks=_mean_scores([part.masks for part in parts]),
         is_phantom=any(part.is_phantom for part in parts),
     )
 
 
-def _mean_dice(dice: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
-    drawn = [each for each in dice if each is not None]
-    if len(drawn) < len(dice):
+def _mean_scores(
+    masks: Sequence[Mapping[str, MaskScores] | None],
+) -> dict[str, MaskScores] | None:
+    drawn = [each for each in masks if each is not None]
+    if len(drawn) < len(masks):
         return None
     common = [case_id for case_id in drawn[0] if all(case_id in each for each in drawn)]
-    return {case_id: float(np.mean([each[case_id] for each in drawn])) for case_id in common}
+    return {
+        case_id: MaskScores(
+            dice=float(np.mean([each[case_id].dice for each in drawn])),
+            hd95_mm=float(np.mean([each[case_id].hd95_mm for each in drawn])),
+        )
+        for case_id in common
+    }
+
+
+def part_of_center(part: Part, center: str) -> Part:
+    """The answers for the cases of one center."""
+    joined, rows = part.joined, np.array([each == center for each in part.joined.centers])
+
+    def some(values: Sequence[str]) -> tuple[str, ...]:
+        return tuple(value for value, row in zip(values, rows, strict=True) if row)
+
+    case_ids = some(joined.case_ids)
+    selected = replace(
+        joined,
+        case_ids=case_ids,
+        patient_ids=some(joined.patient_ids),
+        centers=some(joined.centers),
+        flags=tuple(flags for flags, row in zip(joined.flags, rows, strict=True) if row),
+        without_row=tuple(case for case in joined.without_row if case in case_ids),
+        biomarkers=tuple(biomarker.select(rows) for biomarker in joined.biomarkers),
+    )
+    masks = part.masks
+    if masks is not None:
+        masks = {case: masks[case] for case in case_ids if case in masks}
+    return replace(part, joined=selected, masks=masks)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +146,15 @@ class Entry:
     runs: tuple[Run, ...]
 
 
+def entry_of_center(entry: Entry, center: str) -> Entry:
+    """The entry's answers for the cases of one center."""
+    runs = (
+        replace(run, parts=tuple(part_of_center(part, center) for part in run.parts))
+        for run in entry.runs
+    )
+    return replace(entry, runs=tuple(runs))
+
+
 def entry_of_parts(name: str, parts: Sequence[Part]) -> Entry:
     """What has one answer per case: a single run, named like the entry."""
     return Entry(name=name, runs=(Run(label=name, parts=tuple(parts)),))
@@ -119,12 +167,14 @@ class ComparedCases:
     Attributes:
         case_ids: sorted.
         patient_ids: of each case.
+        centers: of each case.
         folds: (N,) the fold that holds the case out; -1 of test cases.
         num_left_out: further cases that some run has.
     """
 
     case_ids: tuple[str, ...]
     patient_ids: tuple[str, ...]
+    centers: tuple[str, ...]
     folds: IntArray
     num_left_out: int
 
@@ -150,14 +200,17 @@ def find_common_cases(entries: Sequence[Entry], fold_of: Mapping[str, int]) -> C
             f"have, such as {min(sets[0])!r}, got none in common among {len(sets[poorest])}, such "
             f"as {min(sets[poorest])!r}; predict the same cases with every model."
         )
-    patient_of = {
-        case_id: patient_id
+    of_case = {
+        case_id: (patient_id, center)
         for part in runs[0][1].parts
-        for case_id, patient_id in zip(part.joined.case_ids, part.joined.patient_ids, strict=True)
+        for case_id, patient_id, center in zip(
+            part.joined.case_ids, part.joined.patient_ids, part.joined.centers, strict=True
+        )
     }
     return ComparedCases(
         case_ids=tuple(common),
-        patient_ids=tuple(patient_of[case_id] for case_id in common),
+        patient_ids=tuple(of_case[case_id][0] for case_id in common),
+        centers=tuple(of_case[case_id][1] for case_id in common),
         folds=np.array([fold_of.get(case_id, NO_FOLD) for case_id in common], dtype=np.intp),
         num_left_out=len(set.union(*sets)) - len(common),
     )
@@ -183,11 +236,13 @@ def on_cases(
     return stacked[[row_of[case_id] for case_id in cases.case_ids]]
 
 
-def dice_on_cases(run: Run, cases: ComparedCases) -> FloatArray | None:
-    """(N,) Dice, nan where there is no true label map; None where the run draws no masks."""
-    dice: dict[str, float] = {}
+def masks_on_cases(
+    run: Run, score: Callable[[MaskScores], float], cases: ComparedCases
+) -> FloatArray | None:
+    """(N,) a score, nan where there is no true label map; None where the run draws no masks."""
+    scores: dict[str, float] = {}
     for part in run.parts:
-        if part.dice is None:
+        if part.masks is None:
             return None
-        dice |= part.dice
-    return np.array([dice.get(case_id, np.nan) for case_id in cases.case_ids])
+        scores |= {case_id: score(mask) for case_id, mask in part.masks.items()}
+    return np.array([scores.get(case_id, np.nan) for case_id in cases.case_ids])

@@ -2,14 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from nnmtl.errors import NnmtlError
-from nnmtl.evaluation.compared import ComparedCases, Entry, Run, find_common_cases, on_cases
-from nnmtl.evaluation.comparison_metrics import Question, ask
+from nnmtl.evaluation.compared import (
+    ComparedCases,
+    Entry,
+    Run,
+    entry_of_center,
+    find_common_cases,
+    on_cases,
+)
+from nnmtl.evaluation.comparison_metrics import CENTER_METRICS, Question, ask
 from nnmtl.evaluation.intervals import (
     Interval,
     Resamples,
@@ -92,6 +99,8 @@ class Comparison:
         num_patients: their patients.
         notes: what a reader should know, in sentences.
         rows: the table.
+        center_rows: center → the table of its cases alone, without what is told of all biomarkers
+            together; empty unless it was asked for and there are several centers.
     """
 
     dataset: str
@@ -103,6 +112,7 @@ class Comparison:
     num_patients: int
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
+    center_rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
     @property
     def reference(self) -> str:
@@ -116,6 +126,7 @@ def compare(
     dataset: str,
     split: Split,
     fold_of: Mapping[str, int],
+    by_center: bool = False,
 ) -> Comparison:
     """Compares the entries with the first on the cases that all of them have.
 
@@ -128,6 +139,7 @@ def compare(
         dataset: name of the raw dataset.
         split: of the cases.
         fold_of: case id → fold that holds it out; empty for test cases.
+        by_center: whether the cases of each center are also looked at alone.
 
     Raises:
         NnmtlError: if two entries have one name, or no case is common to all.
@@ -151,8 +163,25 @@ def compare(
         num_cases=len(cases.case_ids),
         num_patients=len(set(cases.patient_ids)),
         notes=tuple(_notes(entries, cases)),
-        rows=tuple(_row(question, entries, cases) for question in ask(entries, cases)),
+        rows=_rows(entries, cases),
+        center_rows=_center_rows(entries, cases, fold_of) if by_center else {},
     )
+
+
+def _rows(entries: Sequence[Entry], cases: ComparedCases) -> tuple[Row, ...]:
+    return tuple(_row(question, entries, cases) for question in ask(entries, cases))
+
+
+def _center_rows(
+    entries: Sequence[Entry], cases: ComparedCases, fold_of: Mapping[str, int]
+) -> dict[str, tuple[Row, ...]]:
+    centers = sorted(set(cases.centers))
+    found = {}
+    for center in centers if len(centers) > 1 else []:
+        there = [entry_of_center(entry, center) for entry in entries]
+        rows = _rows(there, find_common_cases(there, fold_of))
+        found[center] = tuple(row for row in rows if row.metric in CENTER_METRICS)
+    return found
 
 
 def _row(question: Question, entries: Sequence[Entry], cases: ComparedCases) -> Row:

@@ -13,7 +13,14 @@ from functools import partial
 import numpy as np
 
 from nnmtl.cohort.biomarker import Biomarker, ContinuousBiomarker
-from nnmtl.evaluation.compared import ComparedCases, Entry, Run, dice_on_cases, on_cases
+from nnmtl.evaluation.compared import (
+    ComparedCases,
+    Entry,
+    MaskScores,
+    Run,
+    masks_on_cases,
+    on_cases,
+)
 from nnmtl.evaluation.discrimination import BoolArray, IntArray
 from nnmtl.evaluation.intervals import Resamples, Statistic, resample_patients
 from nnmtl.evaluation.join import NO_CLASS, JoinedBiomarker, JoinedClass, JoinedNumber
@@ -22,7 +29,8 @@ from nnmtl.evaluation.weighted import FloatArray, mean, ratio
 from nnmtl.evaluation.within_folds import auc_within_folds, macro_auc_within_folds
 
 ALL_BINARY = "all binary"
-CENTER_METRICS = ("dice", "auc", "auc_macro", "mae")  # of one center: one number per task
+# Of one center.
+CENTER_METRICS = ("dice", "hd95_mm", "auc", "auc_macro", "mae")
 CHANCE_AUC = 0.5
 _NOT_PREDICTED = "this entry does not predict it"
 _NO_MEDIAN = "the model has no training median to stand for a missing answer"
@@ -72,7 +80,10 @@ def ask(entries: Sequence[Entry], cases: ComparedCases) -> list[Question]:
         for part in run.parts
         for entry in part.joined.biomarkers
     )
-    questions = _about_segmentation(runs, cases)
+    questions = [
+        *_about_masks("dice", "", lambda mask: mask.dice, runs, cases),
+        *_about_masks("hd95_mm", "mm", lambda mask: mask.hd95_mm, runs, cases),
+    ]
     for name in names:
         for run in runs:
             found = run.find(name)
@@ -83,20 +94,26 @@ def ask(entries: Sequence[Entry], cases: ComparedCases) -> list[Question]:
     return questions + _about_all_binary(binary, cases)
 
 
-def _about_segmentation(runs: Sequence[Run], cases: ComparedCases) -> list[Question]:
-    drawn = [dice for run in runs if (dice := dice_on_cases(run, cases)) is not None]
+def _about_masks(
+    metric: str, unit: str, score: Callable[[MaskScores], float], runs: Sequence[Run],
+    cases: ComparedCases,
+) -> list[Question]:  # fmt: skip
+    drawn = [found for run in runs if (found := masks_on_cases(run, score, cases)) is not None]
     if not drawn:
         return []
     rows = ~np.isnan(drawn[0])
 
     def statistic_of(run: Run) -> Statistic | str:
-        dice = dice_on_cases(run, cases)
-        return "this entry draws no masks" if dice is None else _on(rows, partial(mean, dice[rows]))
+        found = masks_on_cases(run, score, cases)
+        if found is None:
+            return "this entry draws no masks"
+        return _on(rows, partial(mean, found[rows]))
 
     return [
         Question(
             task="segmentation",
-            metric="dice",
+            metric=metric,
+            unit=unit,
             rows=rows,
             strata=_strata(rows, cases),
             statistic_of=statistic_of,

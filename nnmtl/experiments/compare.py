@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnmtl.errors import NnmtlError
-from nnmtl.evaluation.compared import Entry, Part, Run, merge_tasks
+from nnmtl.evaluation.compared import Entry, MaskScores, Part, Run, merge_tasks
 from nnmtl.evaluation.comparison import Comparison, compare
 from nnmtl.evaluation.join import join
 from nnmtl.evaluation.label_maps import judge_segmentation
@@ -133,6 +133,7 @@ def compare_predictions(settings: CompareSettings, jobs: Sequence[Job]) -> Compa
         dataset=settings.dataset,
         split=settings.split,
         fold_of=_fold_of_case(settings),
+        by_center=True,
     )
 
 
@@ -194,7 +195,7 @@ def part_reader(raw: RawDataset, split: Split) -> PartReader:
         return Part(
             source=str(folder),
             joined=join(answers_of(predictions), targets, raw.declaration, bayes=posteriors),
-            dice=_dice(folder, raw, predictions, split),
+            masks=_masks(folder, raw, predictions, split),
             is_phantom=predictions.trained_on == "phantom" or raw.is_synthetic,
         )
 
@@ -219,13 +220,13 @@ def read_predictions_of(raw: RawDataset, split: Split, folder: Path) -> Predicti
     return predictions
 
 
-def _dice(
+def _masks(
     folder: Path, raw: RawDataset, predictions: PredictionSet, split: Split
-) -> dict[str, float] | None:
+) -> dict[str, MaskScores] | None:
     """Per case with a true label map; None if the folder has no masks at all."""
     if not any(_mask(folder, raw, case).is_file() for case in predictions.cases):
         return None
-    dice = {}
+    masks = {}
     for case in predictions.cases:
         truth, mask = raw.label_path(case.case_id, split), _mask(folder, raw, case)
         if not mask.is_file() and case.status == STATUS_OK:
@@ -236,8 +237,8 @@ def _dice(
         if truth.is_file():
             judged = judge_segmentation(raw, case.case_id, truth, mask if mask.is_file() else None)
             if judged is not None:
-                dice[case.case_id] = judged.dice
-    return dice
+                masks[case.case_id] = MaskScores(dice=judged.dice, hd95_mm=judged.hd95_mm)
+    return masks
 
 
 def _mask(folder: Path, raw: RawDataset, case: CasePrediction) -> Path:

@@ -181,17 +181,18 @@ def _predict(job: Job) -> None:
     import torch
 
     images = raw_folder(job.dataset) / "imagesTs"
-    options: dict[str, Any] = {}
+    center: dict[str, Any] = {}
     if job.center is not None:
         plan_new_center(job.model, images, job.center)
-        options = {"center": job.center, "with_features": True}
+        center = {"center": job.center}
     predict_folder(
         images,
         job.predictions,
         job.model,
         folds=[job.fold],
         device=torch.device(job.device),
-        **options,
+        with_features=True,  # tells how well the heads' view tells the center
+        **center,
     )
     write_json(_checkpoint(job), job.output / job.name / MADE_BY)
 

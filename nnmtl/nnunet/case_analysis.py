@@ -1,6 +1,7 @@
 """One case's share of both fingerprints, nnU-Net's and ours, from one reading of its files."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
@@ -8,6 +9,8 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 )
 from numpy.typing import NDArray
 
+from nnmtl.cohort.image_file import read_header
+from nnmtl.errors import NnmtlError
 from nnmtl.nnunet.image_facts import CaseFacts, read_case_facts
 
 
@@ -79,7 +82,15 @@ class _ReadOnce:
 
     def read_images(self, paths: Sequence[str]) -> Any:
         if self._images is None:
-            self._images = self._reader.read_images(paths)
+            try:
+                self._images = self._reader.read_images(paths)
+            except RuntimeError as error:
+                for path in paths:
+                    read_header(Path(path))  # tells what is wrong, where it is the usual
+                raise NnmtlError(
+                    f"{paths[0]}: expected images that nnU-Net's {type(self._reader).__name__} "
+                    "reads; replace the case's files."
+                ) from error
         return self._images
 
     def read_seg(self, path: str) -> Any:

@@ -21,6 +21,7 @@ PHANTOM_NOTE = "Phantom, not patient data: this validates software, not biology.
 
 _METRICS = {
     "dice": "Dice, mean",
+    "hd95_mm": "95th percentile surface distance, mean, lower is better",
     "auc": "AUC",
     "auc_macro": "AUC, mean over classes",
     "mae": "mean absolute error, lower is better",
@@ -30,7 +31,7 @@ _METRICS = {
 }
 _HEADER = ("Task", "Metric", "Entry", "Value", "Each run", "Difference", "Verdict", "n")
 _CSV_COLUMNS = (
-    "task", "metric", "unit", "entry", "value", "lower", "upper", "difference",
+    "center", "task", "metric", "unit", "entry", "value", "lower", "upper", "difference",
     "difference_lower", "difference_upper", "verdict", "n", "num_patients", "n_events", "runs",
     "reason",
 )  # fmt: skip
@@ -40,24 +41,37 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Writes comparison.json, comparison.csv and comparison.md into an existing folder."""
     content = json.dumps(comparison_to_json(comparison), indent=1, allow_nan=False) + "\n"
     write_whole(folder / JSON_NAME, content)
-    lines = [_csv_line(row, cell) for row in comparison.rows for cell in row.cells]
+    tables = [("", comparison.rows), *comparison.center_rows.items()]
+    lines = [
+        (center, *_csv_line(row, cell))
+        for center, rows in tables
+        for row in rows
+        for cell in row.cells
+    ]
     columns = {name: [line[at] for line in lines] for at, name in enumerate(_CSV_COLUMNS)}
     write_csv(folder / CSV_NAME, columns)
     write_whole(folder / MARKDOWN_NAME, to_markdown(comparison))
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """A page: what was compared, the table, the notes."""
-    lines = [_cells_to_markdown(_HEADER), "|---|---|---|---|---|---|---|---|"]
-    lines += [_cells_to_markdown(line) for line in _lines(comparison)]
+    """A page: what was compared, the table, the notes, the table of each center."""
     notes = [f"- {note}" for note in _all_notes(comparison)]
-    return "\n".join([f"# {_title(comparison)}", "", *lines, "", *notes, ""])
+    page = [f"# {_title(comparison)}", "", *_markdown_table(comparison.rows), "", *notes, ""]
+    for center, rows in comparison.center_rows.items():
+        page += [f"## {center} alone", "", *_markdown_table(rows), ""]
+    return "\n".join(page)
+
+
+def _markdown_table(rows: Sequence[Row]) -> list[str]:
+    lines = [_cells_to_markdown(line) for line in _lines(rows)]
+    return [_cells_to_markdown(_HEADER), "|---" * len(_HEADER) + "|", *lines]
 
 
 def to_text(comparison: Comparison) -> str:
-    """The same for a terminal, columns aligned."""
-    table = aligned([_HEADER, *_lines(comparison)])
-    return "\n".join([_title(comparison), "", *table, "", *_all_notes(comparison)])
+    """The same for a terminal, columns aligned, without the centers' tables."""
+    table = aligned([_HEADER, *_lines(comparison.rows)])
+    centers = [f"Each center alone: {MARKDOWN_NAME}."] if comparison.center_rows else []
+    return "\n".join([_title(comparison), "", *table, "", *_all_notes(comparison), *centers])
 
 
 def comparison_to_json(comparison: Comparison) -> dict[str, object]:
@@ -85,6 +99,10 @@ def comparison_to_json(comparison: Comparison) -> dict[str, object]:
             for name, labels in comparison.labels.items()
         },
         "rows": [_row_to_json(row) for row in comparison.rows],
+        "centers": {
+            center: [_row_to_json(row) for row in rows]
+            for center, rows in comparison.center_rows.items()
+        },
     }
 
 
@@ -109,9 +127,9 @@ def _all_notes(comparison: Comparison) -> list[str]:
     return [*phantom, about, *runs, *comparison.notes]
 
 
-def _lines(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     """One line per metric and entry; what repeats is left empty."""
-    for row in comparison.rows:
+    for row in rows:
         events = "" if row.n_events is None else f" ({row.n_events} positive)"
         unit = f" ({row.unit})" if row.unit else ""
         heading = (row.task, f"{_METRICS[row.metric]}{unit}")

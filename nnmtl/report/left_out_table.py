@@ -20,7 +20,8 @@ STEM = "leave_one_center_out"
 _ALL = "all"
 _HEADER = ("Center", "Task", "Metric", "n", "Left out", "Pooled, same cases", "Difference",
            "Pooled, all pairs")  # fmt: skip
-_METRICS = {"dice": "Dice", "auc": "AUC", "auc_macro": "AUC, mean over classes", "mae": "error"}
+_METRICS = {"dice": "Dice", "hd95_mm": "HD95", "auc": "AUC",
+            "auc_macro": "AUC, mean over classes", "mae": "error"}  # fmt: skip
 _COLUMNS = ("center", "task", "metric", "unit", "n", "n_events", "left_out", "left_out_lower",
             "left_out_upper", "pooled", "pooled_lower", "pooled_upper", "difference",
             "difference_lower", "difference_upper", "pooled_mixed", "pooled_mixed_lower",

@@ -1,6 +1,8 @@
 """Image files that lost their end must not pass for whole ones."""
 
 import gzip
+import math
+import struct
 
 import numpy as np
 import pytest
@@ -47,6 +49,25 @@ def test_an_image_of_several_numbers_in_a_voxel_is_refused(tmp_path, array):
     path = tmp_path / "case_0000.nii.gz"
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
     with pytest.raises(NnmtlError, match=r"case_0000\.nii\.gz: expected one number in every voxel"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("stored", [0.0, math.nan])
+def test_voxels_without_extent_are_refused_though_readers_take_a_millimeter(
+    tmp_path, ending, stored
+):
+    path = tmp_path / f"case_0000{ending}"
+    image = SimpleITK.GetImageFromArray(VOXELS)
+    image.SetSpacing((0.5, 0.5, 3.0))
+    SimpleITK.WriteImage(image, str(path))
+    assert read_header(path).spacing_mm == (0.5, 0.5, 3.0)
+    is_packed = ending == ".nii.gz"
+    content = bytearray(gzip.decompress(path.read_bytes()) if is_packed else path.read_bytes())
+    struct.pack_into("<f", content, 76 + 4 * 3, stored)  # pixdim[3] of NIfTI-1
+    path.write_bytes(gzip.compress(content) if is_packed else content)
+    assert SimpleITK.ReadImage(str(path)).GetSpacing()[2] == 1
+    with pytest.raises(NnmtlError, match=r"case_0000\.nii.*positive size.*\(0\.5, 0\.5, (0|nan)\)"):
         read_header(path)
 
 

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from nnmtl.cohort.biomarker import BinaryBiomarker
 from nnmtl.evaluation.adapted import judge_adapted
-from nnmtl.evaluation.compared import Part
+from nnmtl.evaluation.compared import MaskScores, Part
 from nnmtl.evaluation.join import Joined, JoinedClass
 from nnmtl.report.adapted_table import adapted_to_text, write_adapted
 
@@ -37,8 +37,9 @@ def part(scores, dice):
             ),
         ),
     )
+    masks = [MaskScores(dice=each, hd95_mm=5.0) for each in dice]
     return Part(
-        source="x", joined=joined, dice=dict(zip(CASES, dice, strict=True)), is_phantom=True
+        source="x", joined=joined, masks=dict(zip(CASES, masks, strict=True)), is_phantom=True
     )
 
 
@@ -69,7 +70,8 @@ def test_known_centers_come_first_and_all_is_written(rows, tmp_path):
     path = write_adapted(rows, tmp_path)
     with path.open(newline="") as file:
         written = list(csv.DictReader(file))
-    assert [line["known"] for line in written] == ["yes", "yes", "no", "no"]
+    assert [line["known"] for line in written] == ["yes"] * 3 + ["no"] * 3
+    assert [line["metric"] for line in written[:3]] == ["dice", "hd95_mm", "auc"]
     assert [float(line["after"]) for line in written] == pytest.approx(
         [row.after.value for row in rows], rel=1e-5
     )

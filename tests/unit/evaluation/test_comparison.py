@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from nnmtl.cohort.biomarker import BinaryBiomarker, CategoricalBiomarker, ContinuousBiomarker
 from nnmtl.errors import NnmtlError
-from nnmtl.evaluation.compared import Entry, Part, Run, merge_tasks
+from nnmtl.evaluation.compared import Entry, MaskScores, Part, Run, merge_tasks
 from nnmtl.evaluation.comparison import Cell, Comparison, compare
 from nnmtl.evaluation.discrimination import auc
 from nnmtl.evaluation.intervals import Interval, resample_patients
@@ -54,20 +54,23 @@ def number(values, *, truth=NUMBERS, median=20.0):
     )
 
 
-def part(*biomarkers, dice=None, patients=None, first=0):
+def part(*biomarkers, dice=None, patients=None, first=0, centers="A"):
     """The cases `first` and following."""
     count = len(biomarkers[0].scores)
     case_ids = tuple(f"case_{first + position:03d}" for position in range(count))
     joined = Joined(
         case_ids=case_ids,
         patient_ids=case_ids if patients is None else tuple(patients),
-        centers=("A",) * count,
+        centers=tuple(centers[position % len(centers)] for position in range(count)),
         flags=((),) * count,
         without_row=(),
         biomarkers=biomarkers,
     )
-    per_case = None if dice is None else dict(zip(case_ids, dice, strict=True))
-    return Part(source="somewhere", joined=joined, dice=per_case, is_phantom=False)
+    masks = None
+    if dice is not None:
+        scores = [MaskScores(dice=each, hd95_mm=10 * (1 - each)) for each in dice]
+        masks = dict(zip(case_ids, scores, strict=True))
+    return Part(source="somewhere", joined=joined, masks=masks, is_phantom=False)
 
 
 def entry(name, *parts):
@@ -365,6 +368,33 @@ def test_without_a_known_target_the_metric_says_so():
     er.classes[:] = -1
     found = cell(compared(entry("one", part(er))), "ER", "auc", "one")
     assert found.reason == "no case has a target"
+
+
+def test_the_table_of_a_center_is_that_of_its_cases_alone():
+    scores, others, dice = draw_scores(1), draw_scores(2), np.linspace(0.5, 0.9, NUM_CASES)
+    entries = [
+        entry(name, part(binary(each), dice=dice, centers="AB"))
+        for name, each in (("one", scores), ("two", others))
+    ]
+    whole = compare(entries, dataset="X", split="Ts", fold_of={}, by_center=True)
+    assert compared(*entries).center_rows == {}
+    assert list(whole.center_rows) == ["A", "B"]
+    for start, rows in enumerate(whole.center_rows.values()):
+        at = slice(start, None, 2)
+        assert {row.metric for row in rows} == {"dice", "hd95_mm", "auc"}
+        of = {row.metric: row for row in rows}
+        assert of["dice"].cells[0].value.value == pytest.approx(dice[at].mean())
+        assert of["hd95_mm"].cells[1].value.value == pytest.approx(10 * (1 - dice[at]).mean())
+        one, two = of["auc"].cells
+        expected = [roc_auc_score(POSITIVE[at], each[at]) for each in (scores, others)]
+        assert [one.value.value, two.value.value] == pytest.approx(expected)
+        assert two.difference.value == pytest.approx(expected[1] - expected[0])
+        assert (of["auc"].n, of["auc"].n_events) == (30, POSITIVE[at].sum())
+
+
+def test_a_single_center_has_no_table_of_its_own():
+    one = entry("one", part(binary(draw_scores(1))))
+    assert compare([one], dataset="X", split="Ts", fold_of={}, by_center=True).center_rows == {}
 
 
 def test_two_entries_of_one_name_are_refused():

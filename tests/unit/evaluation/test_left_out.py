@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from nnmtl.cohort.biomarker import BinaryBiomarker
 from nnmtl.evaluation.center_probe import CenterProbe
-from nnmtl.evaluation.compared import Part
+from nnmtl.evaluation.compared import MaskScores, Part
 from nnmtl.evaluation.join import Joined, JoinedClass
 from nnmtl.evaluation.left_out import LeaveOneCenterOut, judge_left_out
 from nnmtl.report.left_out_table import left_out_to_json, to_markdown, to_text, write_left_out
@@ -39,7 +39,8 @@ def part(truth_of, scores_of):
             ),
         ),
     )
-    return Part(source="x", joined=joined, dice=dict.fromkeys(case_ids, 0.8), is_phantom=True)
+    masks = dict.fromkeys(case_ids, MaskScores(dice=0.8, hd95_mm=2.0))
+    return Part(source="x", joined=joined, masks=masks, is_phantom=True)
 
 
 def noise(seed):

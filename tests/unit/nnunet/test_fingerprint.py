@@ -94,6 +94,15 @@ def test_one_slice_among_volumes_is_refused_before_anything_is_written(raw):
     assert not list((raw.parents[1] / "nnUNet_preprocessed" / NAME).iterdir())
 
 
+def test_a_flat_image_that_the_reader_cannot_turn_is_named(raw):
+    dataset = raw_dataset(raw, [(8, 8, 8), (8, 8, 8)])
+    content = HEADER | {"overwrite_image_reader_writer": "SimpleITKIOWithReorient"}
+    (raw / "dataset.json").write_text(json.dumps(content | {"numTraining": 2}))
+    write_image(np.ones((8, 8), np.float32), dataset["case_001"]["images"][0], (1.0, 1.0))
+    with pytest.raises(NnmtlError, match=r"case_001_0000.* of 3 dimensions, got 2"):
+        extractor_of(raw, dataset).run()
+
+
 def add_noise(dataset, *, empty):
     """Random intensities around the margin's zeros, with the tumor in a third of each image."""
     generator = np.random.default_rng(7)

@@ -88,8 +88,8 @@ def test_the_default_preset_gives_the_short_name_of_the_plans():
 
 
 SYSTEMS = {
-    "spatial_mtl", "tiny_cpu", "hybrid_transformer", "foundation", "foundation_frozen",
-    "bottleneck_head",
+    "spatial_mtl", "tiny_cpu", "tiny_cpu_short", "hybrid_transformer", "foundation",
+    "foundation_frozen", "bottleneck_head",
 }  # fmt: skip
 ABLATIONS = sorted(set(preset_names()) - SYSTEMS - set(POLICIES))
 

@@ -69,13 +69,15 @@ def test_values_are_those_of_evaluate_and_differences_to_the_first_entry(
         for task in evaluation["tasks"]:
             # One case has no answer; a comparison counts it.
             judged = task.get("intention_to_diagnose", task["metrics"])
-            for metric in ("auc", "auc_macro", "mae", "skill", "dice"):
+            for metric in ("auc", "auc_macro", "mae", "skill", "dice", "hd95_mm"):
                 numbers = judged.get(metric)
-                if task["center"] is None and numbers:
-                    found = cell(content, task["task"], metric, name)
-                    assert [found[key] for key in ("value", "lower", "upper")] == [
-                        numbers[key] for key in ("value", "lower", "upper")
-                    ]
+                if not numbers or (task["center"] and metric == "skill"):
+                    continue
+                rows = content["centers"][task["center"]] if task["center"] else content["rows"]
+                found = cell({"rows": rows}, task["task"], metric, name)
+                assert [found[key] for key in ("value", "lower", "upper")] == [
+                    numbers[key] for key in ("value", "lower", "upper")
+                ]
     model, noise = (cell(content, "Ki67", "mae", name) for name in ("model", "noise"))
     assert noise["difference"]["value"] == pytest.approx(noise["value"] - model["value"])
     assert noise["verdict"] == "higher"
@@ -88,7 +90,7 @@ def test_the_files_and_the_print_agree(
     noisy = copy_with(written[1], "noisy", add_noise)
     content = run(output, "--predictions", f"model={written[1]}", f"noise={noisy}")
     rows = list(csv.DictReader((output / "comparison.csv").read_text().splitlines()))
-    (row,) = [r for r in rows if (r["metric"], r["entry"]) == ("mae", "noise")]
+    (row,) = [r for r in rows if (r["center"], r["metric"], r["entry"]) == ("", "mae", "noise")]
     found = cell(content, "Ki67", "mae", "noise")
     assert float(row["difference_lower"]) == pytest.approx(found["difference"]["lower"], rel=1e-5)
     assert (row["n"], row["verdict"]) == ("12", "higher")
