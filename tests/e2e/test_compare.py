@@ -34,6 +34,8 @@ def test_a_preset_is_trained_predicted_and_compared_once(workspace, tmp_path, mo
     (dice,) = [row for row in content["rows"] if row["metric"] == "dice"]
     network, predicted, true = (entry["value"] for entry in dice["cells"])
     assert (predicted, true) == (network, 1), "the masks that the baselines measure in"
+    seen = list((tmp_path / "out").glob("*/predictions/features/*.npy"))
+    assert len(seen) == {"Ts": 6, "Tr": 0}[split]
     for name in ("prepare", "train", "predict_folder"):
         monkeypatch.setattr(compare_jobs, name, refuse)
     monkeypatch.setattr(compare_baselines, "run_baseline", refuse)
