@@ -46,7 +46,7 @@ def add_spacing_policy(parser: argparse.ArgumentParser) -> None:
         choices=POLICIES,
         help="one grid for all centers as nnU-Net plans it (pooled) or one that no large center "
         "dominates (strict); each center's own voxels near that grid (per_center) or however far "
-        "(native); instead of the preset's, which is pooled",
+        "(native); instead of the preset's, which is strict",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.results import Split
 from nnmtl.experiments.compare_preparation import CONFIGURATION, plans_path, prepare
+from nnmtl.experiments.known_covariates import write_known_covariates
 from nnmtl.experiments.lock import alone
 from nnmtl.inference.predictions import JSON_NAME
 from nnmtl.nnunet.cohort_files import read_json, write_json
@@ -192,6 +193,9 @@ def _predict(job: Job) -> None:
         folds=[job.fold],
         device=torch.device(job.device),
         with_features=True,  # tells how well the heads' view tells the center
+        covariates=write_known_covariates(
+            raw_folder(job.dataset), images, job.output / job.name / "covariates.csv"
+        ),
         **center,
     )
     write_json(_checkpoint(job), job.output / job.name / MADE_BY)

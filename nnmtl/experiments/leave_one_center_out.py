@@ -21,6 +21,7 @@ from nnmtl.experiments.center_dataset import (
 )
 from nnmtl.experiments.compare import part_reader, read_predictions_of
 from nnmtl.experiments.compare_jobs import Job, is_finished, run_job, time_left
+from nnmtl.experiments.known_covariates import write_known_covariates
 from nnmtl.experiments.lock import alone
 from nnmtl.inference.predictions import JSON_NAME
 from nnmtl.nnunet.cohort_files import CENTERS_FOLDER, read_json
@@ -145,6 +146,7 @@ def _predict_for_probe(center_job: CenterJob) -> None:
         folds=[job.fold],
         device=torch.device(job.device),
         with_features=True,
+        covariates=write_known_covariates(raw.folder, images, job.output / "probe_covariates.csv"),
     )
 
 

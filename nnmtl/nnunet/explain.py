@@ -1,6 +1,7 @@
 """Explains what a plan per center is, from a planned dataset or from a table of geometry alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ def explain_dataset(name: str, *, preset_name: str, budget: Budget = NO_BUDGET) 
     path = folder / f"{plans_name(preset_name)}.json"
     num_classes = len(read_json(folder / "dataset.json")["labels"])
     written = _written_plan(read_json(path), path)
-    plan = plan_cohort(geometry, preset, num_classes=num_classes, budget=budget)
+    told = preset
+    if not has_center_grids(geometry, preset):  # then what each center would have is of interest
+        told = replace(preset, training=preset.training | {"spacing_policy": "per_center"})
+    plan = plan_cohort(geometry, told, num_classes=num_classes, budget=budget)
     limits = _explain_budget(plan, geometry, preset, budget, num_classes=num_classes)
     if has_center_grids(geometry, preset):
         pooled = _pooled_plan(geometry, preset, budget, num_classes=num_classes)

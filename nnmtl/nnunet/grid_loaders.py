@@ -80,7 +80,10 @@ def check_arrays(dataset: Any, part: GridCases, transpose_forward: Sequence[int]
         data, _, _, properties = dataset.load_case(case_id)
         native = [properties["spacing"][axis] for axis in transpose_forward]
         cropped = properties["shape_after_cropping_and_before_resampling"]
-        expected = [int(size) for size in compute_new_shape(cropped, native, part.grid.spacing_mm)]
+        spacing = part.grid.spacing_mm
+        if len(spacing) < len(native):  # in 2D slices stay as they are
+            spacing = (native[0], *spacing)
+        expected = [int(size) for size in compute_new_shape(cropped, native, spacing)]
         if list(data.shape[1:]) != expected:
             raise NnmtlError(
                 f"{dataset.source_folder}: expected the case {case_id!r} with {expected} voxels, "

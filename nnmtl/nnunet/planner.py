@@ -41,6 +41,7 @@ from nnmtl.planning.rules import (
     shrink_patch,
     total_stride,
 )
+from nnmtl.planning.spacing import BANDS
 
 logger = logging.getLogger(__name__)
 
@@ -96,13 +97,15 @@ class _PlansHeads(ExperimentPlanner):
         policy = self.preset.training["spacing_policy"]
         if policy == "pooled":
             return None
+        # One grid for all is what there is without biomarkers or several centers.
+        level = logging.DEBUG if BANDS[policy] == 1 else logging.WARNING
         if not self.declaration.biomarkers:
-            logger.warning("spacing_policy %s: without biomarkers nnU-Net's plan stays.", policy)
+            logger.log(level, "spacing_policy %s: without biomarkers nnU-Net's plan stays.", policy)
             return None
         geometry = cohort_geometry(self.facts, where=FINGERPRINT)
         if not has_center_grids(geometry, self.preset):
-            logger.warning(
-                "spacing_policy %s: has no effect on 2D images or a single center.", policy
+            logger.log(
+                level, "spacing_policy %s: has no effect on 2D images or a single center.", policy
             )
             return None
         return geometry

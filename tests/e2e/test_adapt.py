@@ -167,7 +167,7 @@ def test_the_old_centers_are_measured_before_and_after(heads_only, new_center):
 def test_the_new_center_keeps_the_grid_that_it_was_configured_for(heads_only):
     plans = json.loads((heads_only.parent / "plans.json").read_text())["configurations"]
     assert plans["3d_fullres_c"]["spacing"] == [1.8, 0.9, 0.9]
-    assert plans["3d_fullres"]["nnmtl"]["spacing_policy"] == "per_center"
+    assert plans["3d_fullres"]["nnmtl"]["spacing_policy"] == "strict"
     assert json.loads((heads_only.parent / "nnmtl_centers.json").read_text()) == ["A", "B", "C"]
 
 

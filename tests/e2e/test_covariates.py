@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from nnmtl.cli import compare
 from nnmtl.inference.predictions import read_predictions
 from nnmtl.network import linear_start
 
@@ -68,3 +69,23 @@ def test_an_age_that_tells_the_target_is_learned_and_read_for_new_patients(
     (case,) = read_predictions(without).cases
     assert "MISSING_COVARIATE" in case.flags
     assert case.biomarkers["Ki67"].answer[0] == pytest.approx(found[""])
+
+
+def test_a_comparison_tells_the_model_what_the_dataset_knows(with_age, tmp_path):
+    workspace, _ = with_age
+    path = workspace.raw / "targets.csv"
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for number, row in enumerate(rows):
+        row["age"] = "" if number % 4 == 0 else "50"
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    words = ["-d", workspace.name, "-o", str(tmp_path / "out"), "--presets", "tiny_cpu"]
+    assert compare.main([*words, "-device", "cpu"]) == 0
+    (folder,) = (tmp_path / "out").glob("*/predictions")
+    found = {case.case_id: case.flags for case in read_predictions(folder).cases}
+    unknown = {row["case_id"] for row in rows if not row["age"]} & set(found)
+    assert 0 < len(unknown) < len(found)
+    assert {case for case, flags in found.items() if "MISSING_COVARIATE" in flags} == unknown

@@ -89,7 +89,9 @@ class Stages:
             (folder / "validation").mkdir()
             (folder / "validation" / "biomarkers.json").write_text("{}")
 
-    def predict_folder(self, images: Path, output: Path, model: Path, *, folds, device) -> None:
+    def predict_folder(
+        self, images: Path, output: Path, model: Path, *, folds, device, with_features, covariates
+    ) -> None:
         self.note(f"predict fold {folds[0]} of {model.name}")
         assert images.name == "imagesTs"
         assert (model / f"fold_{folds[0]}" / "checkpoint_final.pth").is_file()
@@ -108,6 +110,7 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stages:
     fakes = Stages()
     for name in ("extract_fingerprint", "plan_experiment", "preprocess"):
         monkeypatch.setattr(compare_preparation, name, getattr(fakes, name))
+    monkeypatch.setattr(compare_jobs, "write_known_covariates", lambda *_: None)
     for name in ("train", "predict_folder"):
         monkeypatch.setattr(compare_jobs, name, getattr(fakes, name))
     monkeypatch.setattr(compare_preparation, "check_raw_dataset", lambda _: [])

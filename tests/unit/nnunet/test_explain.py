@@ -26,7 +26,7 @@ COLUMNS = (
     "case_id", "center", "spacing_z_mm", "spacing_y_mm", "spacing_x_mm", "shape_z", "shape_y",
     "shape_x", "tumor_extent_z_mm", "tumor_extent_y_mm", "tumor_extent_x_mm",
 )  # fmt: skip
-PRESET = load_preset("spatial_mtl")
+PRESET = load_preset("spatial_mtl+per_center")
 
 triples = st.tuples(*[st.floats(0.3, 8.0)] * 3)
 cases = st.tuples(triples, st.tuples(*[st.integers(16, 512)] * 3))
@@ -116,14 +116,15 @@ def test_the_order_of_cases_does_not_matter(tmp_path_factory, drawn, random):
         for index, ((spacing, shape), center) in enumerate(drawn)
     ]
     one = write_table(folder / "t.csv", rows)
-    first = explain_table(one, preset_name="spatial_mtl")
+    first = explain_table(one, preset_name="spatial_mtl+per_center")
     write_table(one, random.sample(rows, len(rows)))
-    assert explain_table(one, preset_name="spatial_mtl") == first
+    assert explain_table(one, preset_name="spatial_mtl+per_center") == first
 
 
 def test_one_center_has_nnunets_own_grid(tmp_path):
     rows = [(f"c{at}", "A", 2.5, 0.7, 0.7, 40 + at, 256, 256, 20, 25, 30) for at in range(9)]
-    text = explain_table(write_table(tmp_path / "t.csv", rows), preset_name="spatial_mtl")
+    table = write_table(tmp_path / "t.csv", rows)
+    text = explain_table(table, preset_name="spatial_mtl+per_center")
     assert "A: 9 cases, joins 3d_fullres" in text
     assert "(2.50 x 0.70 x 0.70 mm by" not in text
     assert text.count("times") == 0  # neither finer nor coarser than the pooled plan
@@ -137,7 +138,8 @@ def test_the_command_explains_a_table_without_a_dataset(tmp_path, capsys, monkey
         for at in range(6)
     ]
     path = write_table(tmp_path / "t.csv", rows)
-    assert main(["--geometry", str(path), "--explain", "--preset", "tiny_cpu"]) == 0
+    words = ["--preset", "tiny_cpu", "--spacing_policy", "per_center"]
+    assert main(["--geometry", str(path), "--explain", *words]) == 0
     printed = capsys.readouterr().out
     assert "B: 6 cases, is planned as 3d_fullres_b" in printed
     assert "z  native 4.00 -> planned 2.80 mm" in printed
@@ -146,7 +148,7 @@ def test_the_command_explains_a_table_without_a_dataset(tmp_path, capsys, monkey
 def test_images_of_one_slice_are_refused(tmp_path):
     path = write_table(tmp_path / "t.csv", [("a", "A", 1, 1, 1, 1, 90, 90, "", "", "")])
     with pytest.raises(NnmtlError, match="expected 3D images"):
-        explain_table(path, preset_name="spatial_mtl")
+        explain_table(path, preset_name="spatial_mtl+per_center")
 
 
 def test_a_residual_network_is_refused_since_its_memory_is_not_estimated():
@@ -207,7 +209,7 @@ def test_breast_mri_of_many_sites_is_planned_within_the_band(
     start = time.perf_counter()
     geometry = cohort_geometry(geometry_fingerprint(path), where=str(path))
     plan = plan_cohort(geometry, PRESET)
-    explain_table(path, preset_name="spatial_mtl")
+    explain_table(path, preset_name="spatial_mtl+per_center")
     assert time.perf_counter() - start < 10
     assert (geometry.overall.num_cases, len(plan.centers)) == (1506, num_centers)
     for center in plan.centers:

@@ -77,9 +77,7 @@ def test_centers_of_the_model_and_those_configured_later_keep_their_grids():
 
 
 def test_a_pooled_model_reads_the_grid_of_a_center_that_came_later():
-    assert (
-        adapted(model_plans())["configurations"]["3d_fullres"]["nnmtl"]["spacing_policy"]
-        == "pooled"
-    )
-    section = adapted(model_plans(), {"c": CENTER})["configurations"]["3d_fullres"]["nnmtl"]
-    assert section["spacing_policy"] == "per_center"
+    plans = model_plans(spacing_policy="pooled")
+    for later, policy in (({}, "pooled"), ({"c": CENTER}, "per_center")):
+        section = adapted(plans, later)["configurations"]["3d_fullres"]["nnmtl"]
+        assert section["spacing_policy"] == policy
