@@ -102,8 +102,10 @@ def check_voxels(path: Path) -> None:
     In a NIfTI SimpleITK reads such voxels as 0, which is what this error would ask for.
 
     Raises:
-        NnmtlError: if the file cannot be read, or voxels are missing, nan or infinite.
+        NnmtlError: if the file cannot be read, or voxels are missing, nan, infinite or without
+            extent.
     """
+    _check_stored_spacing(path)
     is_real = _reader(path).GetPixelIDValue() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64)
     if is_real or not _is_nifti(path):
         check_numbers(path, read_array(path))
@@ -150,7 +152,7 @@ def _check_stored_spacing(path: Path) -> None:
             header: Any = nibabel.Nifti1Header.from_fileobj(stream, check=False)  # type: ignore[no-untyped-call]
     except (EOFError, OSError, ValueError, WrapStructError, zlib.error):
         return  # what is wrong with it is told by those who read on
-    spacing = header["pixdim"][1:4]
+    spacing = header["pixdim"][1 : 1 + min(3, int(header["dim"][0]))]
     is_first_version = header["sizeof_hdr"] == header.sizeof_hdr
     if is_first_version and not (np.isfinite(spacing) & (spacing != 0)).all():
         raise NnmtlError(

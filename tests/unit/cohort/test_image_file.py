@@ -67,8 +67,18 @@ def test_voxels_without_extent_are_refused_though_readers_take_a_millimeter(
     struct.pack_into("<f", content, 76 + 4 * 3, stored)  # pixdim[3] of NIfTI-1
     path.write_bytes(gzip.compress(content) if is_packed else content)
     assert SimpleITK.ReadImage(str(path)).GetSpacing()[2] == 1
-    with pytest.raises(NnmtlError, match=r"case_0000\.nii.*positive size.*\(0\.5, 0\.5, (0|nan)\)"):
-        read_header(path)
+    for check in (read_header, check_voxels):
+        with pytest.raises(NnmtlError, match=r"0000\.nii.*positive size.*\(0\.5, 0\.5, (0|nan)\)"):
+            check(path)
+
+
+def test_a_flat_image_needs_no_slice_distance(tmp_path):
+    path = tmp_path / "case_0000.nii.gz"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(VOXELS[0]), str(path))
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<f", content, 76 + 4 * 3, 0.0)
+    path.write_bytes(gzip.compress(content))
+    check_voxels(path)
 
 
 @pytest.mark.parametrize("ending", [".mha", ".nrrd"])
