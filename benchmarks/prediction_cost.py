@@ -54,10 +54,10 @@ def main() -> None:
                 for model in arguments.models:
                     several = cases[: arguments.cases]
                     one = cost_of_cases(arguments.images, several[:1], model, Path(scratch))
-                    all_ = cost_of_cases(arguments.images, several, model, Path(scratch))
-                    each = (all_.seconds - one.seconds) / (len(several) - 1)
+                    together = cost_of_cases(arguments.images, several, model, Path(scratch))
+                    each = (together.seconds - one.seconds) / (len(several) - 1)
                     seconds[center, model].append(each)
-                    peak[center, model].append(all_.peak_mb)
+                    peak[center, model].append(together.peak_mb)
     for (center, model), found in seconds.items():
         median = statistics.median(found)
         ratio = median / statistics.median(seconds[center, arguments.models[0]])

@@ -96,35 +96,46 @@ def read_image(path: Path) -> SimpleITK.Image:
 
 
 def check_voxels(path: Path) -> None:
-    """Refuses an image that was cut short, or has voxels that are no numbers.
-
-    One nan makes nan of every voxel that is normalized with it, and a prediction of that is empty.
-    In a NIfTI SimpleITK reads such voxels as 0, which is what this error would ask for.
+    """Refuses an image that was cut short, or has voxels that are no numbers or have no extent.
 
     Raises:
         NnmtlError: if the file cannot be read, or voxels are missing, nan, infinite or without
             extent.
     """
     _check_stored_spacing(path)
-    is_real = _reader(path).GetPixelIDValue() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64)
-    if is_real or not _is_nifti(path):
-        check_numbers(path, read_array(path))
-    else:
+    if _is_nifti(path):
         check_whole(path)
+    elif not _is_real(path):
+        read_image(path)  # which tells if it was cut short
+    check_numbers(path)
 
 
-def check_numbers(path: Path, voxels: npt.NDArray[np.generic]) -> None:
-    """Refuses an image that was read, if it has voxels that are no numbers.
+def check_numbers(path: Path) -> None:
+    """Refuses a whole image that has voxels that are no numbers.
+
+    One nan makes nan of every voxel that is normalized with it, and a prediction of that is empty.
+    SimpleITK reads such voxels of a NIfTI as 0 and says nothing, so they are looked at as stored.
 
     Raises:
         NnmtlError: if voxels are nan or infinite.
     """
+    if not _is_real(path):
+        return
+    if _is_nifti(path):
+        stored: Any = cast(nibabel.Nifti1Image, nibabel.load(path)).dataobj
+        voxels = stored.get_unscaled()
+    else:
+        voxels = read_array(path)
     count = int(np.count_nonzero(~np.isfinite(voxels)))
     if count:
         raise NnmtlError(
             f"{path}: expected a number in every voxel, but {count} are nan or infinite; "
             "replace them, by 0 where there is no tissue."
         )
+
+
+def _is_real(path: Path) -> bool:
+    return _reader(path).GetPixelIDValue() in (SimpleITK.sitkFloat32, SimpleITK.sitkFloat64)
 
 
 def check_whole(path: Path) -> None:

@@ -141,8 +141,8 @@ def _examine_case(files: _CaseFiles) -> tuple[PageCase, list[Finding]]:
 
 def _look(files: _CaseFiles) -> tuple[CaseContent, bytes]:
     arrays = {number: read_array(path) for number, path in files.images.items()}
-    for number, array in arrays.items():
-        check_numbers(files.images[number], array)
+    for path in files.images.values():
+        check_numbers(path)
     header = read_header(next(iter(files.images.values())))
     spacing_mm = header.spacing_mm[::-1]
     shape = next(iter(arrays.values())).shape

@@ -182,21 +182,19 @@ def _predict(job: Job) -> None:
     import torch
 
     images = raw_folder(job.dataset) / "imagesTs"
-    center: dict[str, Any] = {}
     if job.center is not None:
         plan_new_center(job.model, images, job.center)
-        center = {"center": job.center}
     predict_folder(
         images,
         job.predictions,
         job.model,
         folds=[job.fold],
         device=torch.device(job.device),
+        center=job.center,
         with_features=True,  # tells how well the heads' view tells the center
         covariates=write_known_covariates(
             raw_folder(job.dataset), images, job.output / job.name / "covariates.csv"
         ),
-        **center,
     )
     write_json(_checkpoint(job), job.output / job.name / MADE_BY)
 

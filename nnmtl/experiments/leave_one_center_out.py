@@ -26,7 +26,7 @@ from nnmtl.experiments.lock import alone
 from nnmtl.inference.predictions import JSON_NAME
 from nnmtl.nnunet.cohort_files import CENTERS_FOLDER, read_json
 from nnmtl.nnunet.folders import raw_folder
-from nnmtl.nnunet.head_features import read_features
+from nnmtl.nnunet.head_features import FEATURES, read_features
 from nnmtl.nnunet.predict_folder import predict_folder
 from nnmtl.planning.preset import load_preset, planned_biomarkers
 
@@ -185,7 +185,10 @@ def judge_centers(settings: LeaveOutSettings, jobs: Sequence[CenterJob]) -> Leav
         is_phantom=raw.is_synthetic,
         pooled=None if settings.pooled is None else str(settings.pooled),
         rows=judge_left_out(parts, _pooled_parts(settings, raw), dataset=settings.source.name),
-        probes={each.left_out.center: _probe(each, raw) for each in jobs},
+        probes={
+            each.left_out.center: probe_predictions([each.job.predictions, each.probe], raw)
+            for each in jobs
+        },
         verdicts={each.left_out.center: _verdict(each) for each in jobs},
     )
 
@@ -207,13 +210,18 @@ def _pooled_folders(model: Path) -> list[Path]:
     return found
 
 
-def _probe(center_job: CenterJob, raw: RawDataset) -> CenterProbe:
-    """On the cases left out and on those of the other centers, by one model."""
+def probe_predictions(folders: Sequence[Path], raw: RawDataset) -> CenterProbe:
+    """How well what one model's heads see tells the center.
+
+    Args:
+        folders: of predictions with features/.
+        raw: that tells the centers of their cases.
+    """
     table = raw.targets()
     row_of = {case_id: row for row, case_id in enumerate(table.case_ids)}
     features, rows = [], []
-    for folder in (center_job.job.predictions, center_job.probe):
-        for path in sorted((folder / "features").glob("*.npy")):
+    for folder in folders:
+        for path in sorted((folder / FEATURES).glob("*.npy")):
             found = read_features(folder, path.stem)
             if found is not None:
                 features.append(found)

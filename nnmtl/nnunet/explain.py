@@ -40,12 +40,12 @@ def explain_dataset(name: str, *, preset_name: str, budget: Budget = NO_BUDGET) 
     path = folder / f"{plans_name(preset_name)}.json"
     num_classes = len(read_json(folder / "dataset.json")["labels"])
     written = _written_plan(read_json(path), path)
-    told = preset
-    if not has_center_grids(geometry, preset):  # then what each center would have is of interest
+    told, has_own = preset, has_center_grids(geometry, preset)
+    if not has_own:  # then what each center would have is of interest
         told = replace(preset, training=preset.training | {"spacing_policy": "per_center"})
     plan = plan_cohort(geometry, told, num_classes=num_classes, budget=budget)
     limits = _explain_budget(plan, geometry, preset, budget, num_classes=num_classes)
-    if has_center_grids(geometry, preset):
+    if has_own:
         pooled = _pooled_plan(geometry, preset, budget, num_classes=num_classes)
         return explain(plan, geometry, pooled) + limits + _told_written(plan, written, path)
     return (

@@ -100,7 +100,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
-@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+@pytest.mark.parametrize("ending", [".mha", ".nrrd", ".nii", ".nii.gz"])
 def test_an_image_with_a_voxel_that_is_no_number_is_refused(tmp_path, ending, odd):
     path = tmp_path / f"case_0000{ending}"
     voxels = VOXELS.astype(np.float32)
@@ -112,10 +112,11 @@ def test_an_image_with_a_voxel_that_is_no_number_is_refused(tmp_path, ending, od
         check_voxels(path)
 
 
-def test_in_a_nifti_such_voxels_are_read_as_zero(tmp_path):
+def test_in_a_nifti_such_voxels_are_read_as_zero_which_hides_them(tmp_path):
     path = tmp_path / "case_0000.nii.gz"
     voxels = VOXELS.astype(np.float32)
     voxels[3, 4, 5] = np.nan
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(voxels), str(path))
-    check_voxels(path)
     assert read_array(path)[3, 4, 5] == 0
+    with pytest.raises(NnmtlError, match=r"case_0000.nii.gz: .* but 1 are nan or infinite"):
+        check_voxels(path)

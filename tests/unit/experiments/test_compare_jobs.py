@@ -90,8 +90,9 @@ class Stages:
             (folder / "validation" / "biomarkers.json").write_text("{}")
 
     def predict_folder(
-        self, images: Path, output: Path, model: Path, *, folds, device, with_features, covariates
-    ) -> None:
+        self, images: Path, output: Path, model: Path, *, folds, device, center, with_features,
+        covariates,
+    ) -> None:  # fmt: skip
         self.note(f"predict fold {folds[0]} of {model.name}")
         assert images.name == "imagesTs"
         assert (model / f"fold_{folds[0]}" / "checkpoint_final.pth").is_file()
