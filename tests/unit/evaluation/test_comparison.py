@@ -10,11 +10,9 @@ from nnmtl.cohort.biomarker import BinaryBiomarker, CategoricalBiomarker, Contin
 from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.compared import Entry, MaskScores, Part, Run, merge_tasks
 from nnmtl.evaluation.comparison import Cell, Comparison, compare
-from nnmtl.evaluation.discrimination import auc
 from nnmtl.evaluation.intervals import Interval, resample_patients
 from nnmtl.evaluation.join import Joined, JoinedClass, JoinedNumber
 from nnmtl.evaluation.task_metrics import binary_metrics, continuous_metrics
-from nnmtl.evaluation.within_folds import auc_within_folds
 
 NUM_CASES = 60
 HER2_3 = CategoricalBiomarker(name="HER2_3", categories=("zero", "low", "positive"), ordered=True)
@@ -188,29 +186,6 @@ def test_equal_models_are_told_apart_in_about_one_of_twenty_samples():
         comparison = compared(entry("one", one), entry("two", two))
         told_apart += cell(comparison, "ER", "auc", "two").verdict != "not resolved"
     assert 1 <= told_apart <= 8  # 3 expected
-
-
-def test_an_auc_within_folds_counts_pairs_of_one_fold_only():
-    generator = np.random.default_rng(3)
-    scores, folds = np.round(generator.random(40), 1), generator.integers(0, 4, 40)
-    positive, counts = generator.random(40) < 0.5, generator.integers(0, 3, 40)
-    wins = pairs = 0.0
-    for high in np.flatnonzero(positive):
-        for low in np.flatnonzero(~positive & (folds == folds[high])):
-            count = counts[high] * counts[low]
-            pairs += count
-            wins += count * ((scores[high] > scores[low]) + 0.5 * (scores[high] == scores[low]))
-    found = auc_within_folds(scores, positive, folds, counts.astype(float))
-    assert found == pytest.approx(wins / pairs)
-
-
-def test_an_auc_within_one_fold_is_the_auc_and_without_a_pair_undefined():
-    scores, fold = draw_scores(1), np.zeros(NUM_CASES, dtype=np.intp)
-    weights = resample_patients([str(case) for case in range(NUM_CASES)]).weights[:50]
-    np.testing.assert_allclose(
-        auc_within_folds(scores, POSITIVE, fold, weights), auc(scores, POSITIVE, weights)
-    )
-    assert np.isnan(auc_within_folds(scores, POSITIVE, POSITIVE.astype(np.intp)))
 
 
 def test_folds_on_different_scales_do_not_disturb_each_other():
