@@ -1,6 +1,14 @@
-"""Starts the heads' linear part from a fit to the training fold, as a radiomics model would be."""
+"""Starts the heads' linear part from a fit to the training fold.
+
+First every biomarker is scored from the image alone, then each head weighs its own score, those of
+the other biomarkers and the patient's covariates. Biomarkers go together, and a score that sums up
+hundreds of measurements tells more of another biomarker than a handful of patients could. Stacking:
+Breiman, Machine Learning 1996;24:49; of several targets, Breiman and Friedman, J R Stat Soc B
+1997;59:3.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,30 +16,27 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from nnmtl.network.heads import BiomarkerHead
-from nnmtl.network.ridge import Folds, RidgeFit, fit_ridge
+from nnmtl.network.image_score import Floats, ImageScore, fit_image_score
 from nnmtl.network.tower import BiomarkerTower
 from nnmtl.planning.architecture import HeadPlan
 
-PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
-POOLED_TRUST = (0.0, 0.3, 1.0)  # the encoder's features are many, and made for another task
-WEAK_PRIOR = 10.0  # of the scale: keeps it finite where the classes separate
-FEWEST_PATIENTS = 20  # below this a fit of some hundred statistics is noise
-FEWEST_PER_CLASS = 5
-FOLDS = 5
+# Variance of the weights' prior, of inputs with a spread of 1. Its own score is what a head is for;
+# what others add has to show; a covariate was chosen by somebody who expects something of it.
+OWN_PRIOR, COVARIATE_PRIOR, OTHER_PRIOR = 10.0, 1.0, 0.1
+SMALLEST_SPREAD = 1e-6  # of a score; less is none
 BETA_BOUNDS = ((0, 2), (-3, 3), (-3, 6))  # slope, intercept, log precision over that of all targets
 
-Fit = tuple[NDArray[np.float64], NDArray[np.float64]]
+Fit = tuple[Floats, Floats]
 
 
 def start_linear_heads(
     tower: BiomarkerTower,
     measured: Tensor,
-    values: Mapping[str, NDArray[np.float64]],
+    values: Mapping[str, Floats],
     heads: Sequence[HeadPlan],
     *,
     centers: Sequence[str],
@@ -52,125 +57,133 @@ def start_linear_heads(
         return
     tower.fit_scale(measured, centers, patients)
     scalars = tower.scalars(measured).detach().cpu().numpy()
-    groups = np.array(patients)
-    varies = scalars.std(0) > 0  # most missing indicators do not, and would only cost time
-    pooled = np.zeros(scalars.shape[1], dtype=bool)
-    pooled[tower.num_statistics : measured.shape[1]] = True
+    columns = _Columns.of(tower, scalars, num_measured=measured.shape[1])
+    scores = {}
     for head in heads:
-        known = ~np.isnan(values[head.name])
-        fitted = _fit(
-            scalars[known][:, varies],
-            values[head.name][known],
-            groups[known],
+        score = fit_image_score(
+            scalars[:, columns.image],
+            values[head.name],
+            patients,
             head,
-            tower.head(head.name),
-            pooled=pooled[varies],
+            pooled=columns.pooled,
         )
-        if fitted is not None:
-            weight = np.zeros((len(fitted[0]), scalars.shape[1]))
-            weight[:, varies] = fitted[0]
-            parts = (torch.from_numpy(part).float() for part in (weight, fitted[1]))
-            tower.head(head.name).start_linear(*(part.to(measured.device) for part in parts))
+        if score is not None:
+            scores[head.name] = score
+    for head in heads:
+        if head.name in scores:
+            module = tower.head(head.name)
+            weight, bias = _join(scalars, columns, values[head.name], scores, head, module)
+            parts = (torch.from_numpy(part).float() for part in (weight, bias))
+            module.start_linear(*(part.to(measured.device) for part in parts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Which of the S scalars are what.
+
+    Attributes:
+        image: numbers of those that come from the image.
+        covariates: numbers of those that come from the table.
+        pooled: (len(image),) whether one of the image is a pooled feature of the encoder.
+    """
+
+    image: NDArray[np.intp]
+    covariates: NDArray[np.intp]
+    pooled: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, tower: BiomarkerTower, scalars: NDArray[np.float32], *, num_measured: int
+    ) -> "_Columns":
+        """Of the scalars (N, S); most missing indicators do not vary, and would only cost time."""
+        number = np.arange(scalars.shape[1])
+        within = np.where(number < num_measured, number, number - num_measured)
+        first = tower.num_statistics - tower.num_covariates
+        is_covariate = (within >= first) & (within < tower.num_statistics)
+        varies = scalars.std(0) > 0
+        image = np.flatnonzero(varies & ~is_covariate)
+        return cls(
+            image=image,
+            covariates=np.flatnonzero(varies & is_covariate),
+            pooled=(image >= tower.num_statistics) & (image < num_measured),
+        )
+
+
+def _join(
+    scalars: NDArray[np.float32],
+    columns: _Columns,
+    values: Floats,
+    scores: Mapping[str, ImageScore],
+    head: HeadPlan,
+    module: BiomarkerHead,
+) -> Fit:
+    """Weights (num_outputs, S) and biases (num_outputs,) of one head."""
+    of_cases = np.hstack([score.of_cases for score in scores.values()])
+    spread = of_cases.std(0)
+    spread[spread < SMALLEST_SPREAD] = 1.0
+    inputs = np.hstack([of_cases / spread, scalars[:, columns.covariates]])
+    prior = np.concatenate(
+        [
+            *(
+                np.full(len(score.bias), OWN_PRIOR if name == head.name else OTHER_PRIOR)
+                for name, score in scores.items()
+            ),
+            np.full(len(columns.covariates), COVARIATE_PRIOR),
+        ]
+    )
+    known = ~np.isnan(values)
+    joined, bias = _fit(inputs[known], values[known], np.sqrt(prior), head, module)
+    of_scores, of_covariates = np.split(joined, [len(spread)], axis=1)
+    of_scores = of_scores / spread
+    weight = np.zeros((len(joined), scalars.shape[1]))
+    weight[:, columns.image] = of_scores @ np.vstack([score.weight for score in scores.values()])
+    weight[:, columns.covariates] = of_covariates
+    return weight, bias + of_scores @ np.concatenate([score.bias for score in scores.values()])
 
 
 def _fit(
-    scalars: NDArray[np.float32],
-    values: NDArray[np.float64],
-    groups: NDArray[np.str_],
-    head: HeadPlan,
-    module: BiomarkerHead,
-    *,
-    pooled: NDArray[np.bool_],
-) -> Fit | None:
-    """Weights (num_outputs, S) and biases (num_outputs,); None where there is too little to fit."""
-    if len(set(groups)) < FEWEST_PATIENTS:
-        return None
-    folds = list(GroupKFold(FOLDS).split(scalars, groups=groups))
+    inputs: Floats, values: Floats, trust: Floats, head: HeadPlan, module: BiomarkerHead
+) -> Fit:
+    """Weights (num_outputs, J) of the inputs (N, J), each with a prior of spread `trust`."""
     if head.kind == "continuous":
-        ridge, trust = _fit_ridge(scalars, values[:, None], folds, pooled)
-        return ridge.weight * trust, ridge.bias
+        return _fit_number(inputs, values, trust)
     if head.kind == "beta":
-        return _fit_beta(scalars, values, folds, module, pooled=pooled)
-    num_classes = max(2, head.num_answers)
+        return _fit_beta(inputs, values, trust, module)
     classes = values.astype(int)
-    present = [np.unique(classes[train]) for train, _ in folds]
-    if np.bincount(classes, minlength=num_classes).min() < FEWEST_PER_CLASS or any(
-        len(found) < num_classes for found in present
-    ):
-        return None
     if head.kind != "ordinal":
-        return _fit_classes(scalars, np.eye(num_classes)[classes], folds, pooled)
-    # One question per step between the categories: is the case above it?
-    above = [np.eye(2)[(classes > step).astype(int)] for step in range(head.num_outputs)]
-    steps = [_fit_classes(scalars, membership, folds, pooled) for membership in above]
+        return _fit_classes(inputs, classes, trust)
+    steps = [_fit_classes(inputs, classes > step, trust) for step in range(head.num_outputs)]
     return np.vstack([weight for weight, _ in steps]), np.concatenate([bias for _, bias in steps])
 
 
-def _fit_beta(
-    scalars: NDArray[np.float32],
-    values: NDArray[np.float64],
-    folds: Folds,
-    module: BiomarkerHead,
-    *,
-    pooled: NDArray[np.bool_],
-) -> Fit:
-    """Ridge regression of the logit, then a beta regression on its scores of patients left out.
+def _fit_classes(inputs: Floats, classes: NDArray[np.generic], trust: Floats) -> Fit:
+    model = LogisticRegression(C=1.0, max_iter=1000).fit(inputs * trust, classes)
+    return model.coef_ * trust, model.intercept_
+
+
+def _fit_number(inputs: Floats, values: Floats, trust: Floats) -> Fit:
+    model = Ridge(alpha=1.0).fit(inputs * trust, values)
+    return model.coef_[None] * trust, np.atleast_1d(model.intercept_)
+
+
+def _fit_beta(inputs: Floats, values: Floats, trust: Floats, module: BiomarkerHead) -> Fit:
+    """Ridge regression of the logit, then a beta regression on it.
 
     The latter (Ferrari and Cribari-Neto, J Appl Stat 2004;31:799) has one slope, one intercept and
     one precision, which so is what the residuals of patients left out allow.
     """
-    ridge, trust = _fit_ridge(scalars, values[:, None], folds, pooled)
-    left_out = ridge.left_out[:, 0]
+    weight, bias = _fit_number(inputs, values, trust)
+    expected = inputs @ weight[0] + bias[0]
     center, scale = (buffer.double().cpu().numpy() for buffer in (module.center, module.scale))
     shares = expit(values * scale[0] + center[0])
 
-    def mean_loss(parameters: NDArray[np.float64]) -> float:
+    def mean_loss(parameters: Floats) -> float:
         slope, intercept, log_precision = parameters
-        mean = expit((left_out * slope + intercept) * scale[0] + center[0])
+        mean = expit((expected * slope + intercept) * scale[0] + center[0])
         precision = np.exp(log_precision * scale[1] + center[1])
         density = stats.beta.logpdf(shares, mean * precision, (1 - mean) * precision)
         return -float(density.mean())
 
     slope, intercept, log_precision = minimize(mean_loss, (1, 0, 0), bounds=BETA_BOUNDS).x
-    weight = np.stack([slope * ridge.weight[0] * trust, np.zeros(scalars.shape[1])])
-    return weight, np.array([slope * ridge.bias[0] + intercept, log_precision])
-
-
-def _fit_classes(
-    scalars: NDArray[np.float32],
-    membership: NDArray[np.float64],
-    folds: Folds,
-    pooled: NDArray[np.bool_],
-) -> Fit:
-    """Ridge regression on class membership (N, K), then a logistic scale of its scores.
-
-    With more statistics than patients the squared loss, a regularized discriminant analysis
-    (Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 4.3 and 18.3), orders
-    the patients better than a logistic fit. The scores that the scale is fitted to are of patients
-    left out.
-    """
-    targets = membership[:, 1:] if membership.shape[1] == 2 else membership
-    ridge, trust = _fit_ridge(scalars, targets, folds, pooled)
-    scale = LogisticRegression(C=WEAK_PRIOR).fit(ridge.left_out, membership.argmax(1))
-    weight = ridge.weight * trust
-    return scale.coef_ @ weight, scale.coef_ @ ridge.bias + scale.intercept_
-
-
-def _fit_ridge(
-    scalars: NDArray[np.float32],
-    targets: NDArray[np.float64],
-    folds: Folds,
-    pooled: NDArray[np.bool_],
-) -> tuple[RidgeFit, NDArray[np.float32]]:
-    """The ridge regression whose penalty and trust in pooled features do best on left-out patients.
-
-    Returns it and the factor (S,) on every scalar that it was fitted with.
-    """
-    best = None
-    for level in POOLED_TRUST if pooled.any() else (1.0,):
-        trust = np.where(pooled, level, 1.0).astype(np.float32)
-        ridge = fit_ridge(scalars * trust, targets, folds, PENALTIES)
-        if best is None or ridge.score > best[0].score:
-            best = ridge, trust
-    assert best is not None
-    return best
+    both = np.vstack([slope * weight, np.zeros_like(weight)])
+    return both, np.array([slope * bias[0] + intercept, log_precision])

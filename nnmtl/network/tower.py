@@ -85,7 +85,8 @@ class BiomarkerTower(nn.Module):
         if self.intensity is not None and self.structures is not None:
             self.num_of_image = self.intensity.num_features + self.structures.num_features
         num_statistics += self.num_of_image
-        self.num_statistics = num_statistics
+        self.num_statistics = num_statistics  # the covariates are the last of them
+        self.num_covariates = len(plan.covariates)
         self.standardize = RunningStandardizer(num_statistics + num_pooled)
         # The tumor's volume and clinical covariates do not depend on the scanner.
         num_aligned = self.num_of_image + num_pooled

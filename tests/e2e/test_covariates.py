@@ -9,7 +9,7 @@ import torch
 
 from nnmtl.cli import compare
 from nnmtl.inference.predictions import read_predictions
-from nnmtl.network import linear_start
+from nnmtl.network import image_score
 
 pytestmark = pytest.mark.e2e
 
@@ -46,7 +46,7 @@ def test_an_age_that_tells_the_target_is_learned_and_read_for_new_patients(
     with_age, tmp_path, monkeypatch
 ):
     workspace, training_ages = with_age
-    monkeypatch.setattr(linear_start, "FEWEST_PATIENTS", 10)  # of 21, not every one is drawn
+    monkeypatch.setattr(image_score, "FEWEST_PATIENTS", 10)  # of 21, not every one is drawn
     fold = workspace.train()
     weights = torch.load(fold / "checkpoint_final.pth", weights_only=False)["network_weights"]
     mean, sd = (float(weights[f"tower.standardize.{key}"][0]) for key in ("mean", "sd"))

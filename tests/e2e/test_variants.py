@@ -12,7 +12,7 @@ import torch
 
 from nnmtl.errors import NnmtlError
 from nnmtl.inference.predictions import read_predictions
-from nnmtl.network import linear_start
+from nnmtl.network import image_score
 from nnmtl.nnunet.planner import plan_experiment
 from nnmtl.planning.preset import load_preset
 
@@ -83,7 +83,7 @@ def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_
 def test_a_beta_head_is_trained_and_tells_how_likely_each_cutoff_is_reached(
     workspace, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(linear_start, "FEWEST_PATIENTS", 10)  # of 21, not every one is drawn
+    monkeypatch.setattr(image_score, "FEWEST_PATIENTS", 10)  # of 21, not every one is drawn
     plan = plan_experiment(workspace.name, preset_name="tiny_cpu+beta_likelihood")
     workspace = replace(workspace, plans=plan)
     workspace.shrink_plans()

@@ -1,5 +1,7 @@
 """The heads' linear part starts from what scikit-learn fits to the training fold."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from nnmtl.network.answers import head_answers
+from nnmtl.network.image_score import FEWEST_PATIENTS, FOLDS, PENALTIES
 from nnmtl.network.linear_start import (
-    FEWEST_PATIENTS,
-    FOLDS,
-    PENALTIES,
-    WEAK_PRIOR,
+    COVARIATE_PRIOR,
+    OTHER_PRIOR,
+    OWN_PRIOR,
     start_linear_heads,
 )
 from nnmtl.planning.architecture import HeadPlan
@@ -68,26 +70,79 @@ def test_a_separable_rule_is_recovered(tower, statistics, values, plan):
     assert np.corrcoef(number, values["Ki67"])[0, 1] > 0.99
 
 
-def test_the_fit_is_scikit_learns_with_a_penalty_chosen_across_patients(
-    tower, statistics, values, plan
-):
+@pytest.fixture
+def stacked(tower, statistics, values, plan):
+    """scikit-learn's stack, its left-out scores and its scores: ER, HER2_3 (three), Ki67, age."""
     values["ER"] = (values["Ki67"] + np.random.default_rng(0).normal(size=NUM) > 0).astype(float)
     fit(tower, statistics, values, plan)
-    scalars = tower.scalars(statistics).numpy()
-    folds = list(GroupKFold(FOLDS).split(scalars, groups=np.array(PATIENTS)))
-    truth = values["ER"].astype(int)
-    order = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars, truth)
-    head = tower.head("ER").linear
-    weight, bias = head.weight.detach().numpy()[0], float(head.bias.detach())
-    cosine = weight @ order.coef_ / np.linalg.norm(weight) / np.linalg.norm(order.coef_)
-    assert cosine == pytest.approx(1, abs=1e-5)
-    left_out = cross_val_predict(Ridge(order.alpha_), scalars, truth, cv=folds)
-    scale = LogisticRegression(C=WEAK_PRIOR).fit(left_out[:, None], truth)
-    expected = scale.decision_function(order.predict(scalars)[:, None])
-    np.testing.assert_allclose(scalars @ weight + bias, expected, rtol=1e-3, atol=1e-4)
-    ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(scalars, values["Ki67"])
-    weight = tower.head("Ki67").linear.weight.detach().numpy()[0]
-    np.testing.assert_allclose(weight, ridge.coef_, rtol=1e-4, atol=1e-6)
+    volume, age = tower.scalars(statistics).numpy()[:, :2].T
+    folds = list(GroupKFold(FOLDS).split(volume, groups=np.array(PATIENTS)))
+    left_out, refitted = [], []
+    for targets in (values["ER"][:, None], np.eye(3)[values["HER2_3"].astype(int)], values["Ki67"]):
+        ridge = RidgeCV(alphas=PENALTIES, cv=folds).fit(volume[:, None], targets)
+        predicted = cross_val_predict(Ridge(ridge.alpha_), volume[:, None], targets, cv=folds)
+        left_out.append(predicted.reshape(NUM, -1))
+        refitted.append(ridge.predict(volume[:, None]).reshape(NUM, -1))
+    left_out, refitted = np.hstack(left_out), np.hstack(refitted)
+    spread = left_out.std(0)
+    return tuple(np.column_stack([scores / spread, age]) for scores in (left_out, refitted))
+
+
+def trust(*own):
+    prior = np.array([OTHER_PRIOR] * 5 + [COVARIATE_PRIOR])
+    prior[list(own)] = OWN_PRIOR
+    return np.sqrt(prior)
+
+
+def test_the_fit_is_scikit_learns_stack_with_a_penalty_chosen_across_patients(
+    tower, statistics, values, stacked
+):
+    left_out, refitted = stacked
+    for name, own in (("ER", [0]), ("HER2_3", [1, 2, 3])):
+        model = LogisticRegression(max_iter=1000).fit(left_out * trust(*own), values[name])
+        expected = refitted * trust(*own) @ model.coef_.T + model.intercept_
+        found = predict(tower, name, statistics).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-2, atol=0.02)
+    model = Ridge(1.0).fit(left_out * trust(4), values["Ki67"])
+    expected = model.predict(refitted * trust(4))
+    found = predict(tower, "Ki67", statistics)[:, 0].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)
+
+
+def cases_of(tower, number, *, seed, shift=0.0):
+    """What is measured of unlike patients: noise, and `shift` on a tenth of the statistics."""
+    noise = np.random.default_rng(seed).normal(size=(number, tower.standardize.mean.numel()))
+    noise[:, : tower.num_of_image // 10] += np.reshape(shift, (-1, 1))
+    return torch.from_numpy(noise).float()
+
+
+def test_one_covariate_is_not_lost_among_hundreds_of_measurements(make_tower, plan):
+    tower = make_tower(taps=(), attention="none")
+    assert tower.num_of_image > 3 * NUM
+    measured, new = cases_of(tower, NUM, seed=1), cases_of(tower, 400, seed=2)
+    age = tower.num_statistics - 1
+    noise = 0.7 * np.random.default_rng(1).normal(size=NUM)
+    positive = measured[:, age].numpy() + noise > 0
+    patients = [f"p{case}" for case in range(NUM)]
+    fit(tower, measured, {"ER": positive.astype(float)}, plan, patients, plan.heads[:1])
+    assert roc_auc_score(new[:, age].numpy() > 0, predict(tower, "ER", new)[:, 0]) > 0.9
+
+
+def test_a_biomarker_known_of_few_is_told_by_one_that_goes_with_it(make_tower, plan):
+    er = plan.heads[0]
+    pr = dataclasses.replace(er, name="PR")
+    generator = np.random.default_rng(2)
+    shown, of_new = generator.normal(size=NUM), generator.normal(size=400)
+    values = {"ER": (shown > 0).astype(float)}
+    values["PR"] = np.where(np.arange(NUM) < 24, values["ER"], np.nan)
+    patients = [f"p{case}" for case in range(NUM)]
+    told = {}
+    for heads in ((pr,), (er, pr)):
+        tower = make_tower(taps=(), attention="none", heads=heads)
+        fit(tower, cases_of(tower, NUM, seed=3, shift=shown / 3), values, plan, patients, heads)
+        new = cases_of(tower, 400, seed=4, shift=of_new / 3)
+        told[len(heads)] = roc_auc_score(of_new > 0, predict(tower, "PR", new)[:, 0])
+    assert told[2] > told[1] + 0.05
 
 
 def test_scalars_are_standardized_on_the_training_cases(tower, statistics, values, plan):
