@@ -3,26 +3,25 @@
     python benchmarks/phantom_statistics.py [--preset reference] [--per-center 450] [--workers 2]
 
 Generates patients of the centers A, B and D that no other benchmark uses, measures their images in
-their true masks (no network takes part), and fits ridge regressions as the heads' linear part is
-fitted. Prints for each block of measurements, and for fewer training patients, the share of the
-exact posterior's accuracy that is reached on the patients left out, and how well each trait of the
+their true masks as the preset tiny_cpu does, and fits the heads' linear part; no encoder takes
+part. Prints for each block of measurements, and for fewer training patients, the share of the exact
+posterior's accuracy that is reached on the patients left out, and how well each trait of the
 phantom is told.
 """
 
 import argparse
 import multiprocessing
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 
 import numpy as np
 
+NOT_PLANNED = ("heads", "continuous_likelihood")  # a plan has the heads that come of them
 CENTERS = ("A", "B", "D")
 BINARY = ("ER", "PR", "HER2")
 SEED = 777
 SPACING_MM = (1.5, 1.0, 1.0)
 ROI = (32, 48, 48)
-SHELLS = (("core", None, -2.5), ("rim", -2.5, 0.0), ("peri", 0.0, 5.0), ("distant", 5.0, 10.0))
-SOFTNESS_MM, REFERENCE_MM = 0.7, 12.0
-PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 TO_FIT = 200  # patients of each center, twice; all others are left out
 FEWER = (34, 67, 134, 200)
 
@@ -62,28 +61,14 @@ def measure(case) -> np.ndarray:
     from scipy import ndimage
 
     from nnmtl.inference.roi import roi_box, roi_center
-    from nnmtl.regions.body import body_mask
-    from nnmtl.regions.distance import signed_distance_mm
-    from nnmtl.regions.weights import Region, reference_weights, region_weights
 
     torch.set_num_threads(1)
     zoom = [have / want for have, want in zip(case.spacing_mm, SPACING_MM, strict=True)]
     image = ndimage.zoom(case.image.astype(np.float32), zoom, order=3, mode="nearest")
     mask = ndimage.zoom(case.label_map.astype(np.float32), zoom, order=1, mode="nearest") > 0.5
     image, mask = crop(image, mask, roi_box(roi_center(np.argwhere(mask)), ROI))
-    distance = torch.from_numpy(signed_distance_mm(mask, SPACING_MM))[None]
-    body = torch.from_numpy(body_mask(image))[None]
-    regions = [Region(name, -np.inf if low is None else low, high) for name, low, high in SHELLS]
-    weights = region_weights(distance, regions, body=body, softness_mm=SOFTNESS_MM)
-    reference = reference_weights(distance, body=body, reference_mm=REFERENCE_MM)
-    images = torch.from_numpy(image)[None, None]
-    intensity, structures = statistics()
-    parts = [
-        intensity(images, weights, reference),
-        structures(images, weights, distance, distance < 0, body, SPACING_MM),
-        torch.log(torch.tensor([[mask.sum() * np.prod(SPACING_MM) / 1000]])),
-    ]
-    return torch.cat(parts, 1)[0].float().numpy()
+    images, masks = torch.from_numpy(image)[None, None], torch.from_numpy(mask)[None]
+    return network().measure(images, masks, SPACING_MM).statistics[0].float().numpy()
 
 
 def crop(image, mask, box):
@@ -95,24 +80,52 @@ def crop(image, mask, box):
     return np.pad(image, pad, mode="edge")[inside], np.pad(mask, pad)[inside]
 
 
-def statistics():
-    from nnmtl.network.intensity import IntensityStatistics
-    from nnmtl.network.structures import StructureStatistics
-    from nnmtl.planning.architecture import RegionPlan
+@cache
+def network():
+    """Measures as tiny_cpu does; it has no encoder."""
+    from torch import nn
 
-    shells = [RegionPlan(name=name, inner_mm=low, outer_mm=high) for name, low, high in SHELLS]
-    return IntensityStatistics(1, len(shells)), StructureStatistics(1, shells)
+    from nnmtl.network.multitask_unet import MultiTaskUNet
+
+    tower = tower_of([])
+    parts = {"encoder": nn.Identity(), "decoder": nn.Identity()}
+    return MultiTaskUNet(tower=tower, plan=plan_of([]), **parts).eval()
+
+
+def tower_of(heads, *, aligned: bool = True):
+    from nnmtl.network.tower import BiomarkerTower
+
+    plan = plan_of(heads, aligned=aligned)
+    return BiomarkerTower(plan, stage_channels=(), input_channels=1)
+
+
+def plan_of(heads, *, aligned: bool = True):
+    from nnmtl.planning.architecture import parse_architecture
+    from nnmtl.planning.preset import load_preset
+
+    preset = load_preset("tiny_cpu").architecture
+    cohort = {
+        "spacing_mm": SPACING_MM,
+        "tumor_labels": (1,),
+        "num_centers": len(CENTERS) if aligned else 1,
+        "covariates": (),
+        "taps": (),
+        "attention": "none",
+    }
+    kept = {key: value for key, value in preset.items() if key not in NOT_PLANNED}
+    return replace(parse_architecture({**kept, **cohort, "heads": ()}), heads=tuple(heads))
 
 
 def blocks() -> dict[str, np.ndarray]:
     """Name → columns of the measurements."""
-    intensity, structures = statistics()
-    columns = np.arange(intensity.num_features + structures.num_features + 1)
-    first_spot = len(columns) - 1 - structures.num_spots
+    tower = tower_of([])
+    intensity, structures = tower.intensity, tower.structures
+    columns = np.arange(tower.num_statistics)
+    first_spot = tower.num_of_image - structures.num_spots
     return {
         "intensities": columns[: intensity.num_features],
         "small structures": columns[intensity.num_features : first_spot],
-        "without spots on shells": np.delete(columns, np.arange(first_spot, len(columns) - 1)),
+        "without spots on shells": np.delete(columns, np.arange(first_spot, tower.num_of_image)),
         "all": columns,
     }
 
@@ -125,9 +138,12 @@ def report(table, parts) -> None:
     for name, columns in parts.items():
         print(line(name, [evaluate(table, columns, split) for split in splits(centers, TO_FIT)]))
     everything = parts["all"]
-    print(line("all, centers not aligned", [
-        evaluate(table, everything, split, aligned=False) for split in splits(centers, TO_FIT)
-    ]))  # fmt: skip
+    for name, changed in (
+        ("all, centers not aligned", {"aligned": False}),
+        ("all, each biomarker alone", {"together": False}),
+    ):
+        found = [evaluate(table, everything, split, **changed) for split in splits(centers, TO_FIT)]
+        print(line(name, found))
     for number in FEWER:
         found = [evaluate(table, everything, split) for split in splits(centers, number)]
         print(line(f"all, {3 * number} patients", found))
@@ -152,59 +168,72 @@ def splits(centers, number):
         yield fitted, ~taken
 
 
-def evaluate(table, columns, split, *, aligned=True):
+def evaluate(table, columns, split, *, aligned=True, together=True):
     """AUC of each biomarker, efficiency, and the error of Ki-67 beside its bound."""
     from scipy.special import expit, logit
     from sklearn.metrics import roc_auc_score
 
-    fitted, out = split
-    features = scaled(table["measured"][:, columns], fitted, table["center"], aligned=aligned)
+    from nnmtl.planning.architecture import HeadPlan
+
+    _, out = split
+    share = logit(np.clip(table["ki67"] / 100, 0.005, 0.995))
+    values = dict(zip(BINARY, table["labels"].T, strict=True)) | {"Ki67": standardized(share)}
+    heads = [HeadPlan(name=name, kind="binary", num_outputs=1) for name in BINARY]
+    heads.append(HeadPlan(name="Ki67", kind="continuous", num_outputs=1, range=(0.0, 100.0)))
+    groups = [heads] if together else [[head] for head in heads]
+    told = {}
+    for group in groups:
+        told |= predict(table, columns, split, values, group, aligned=aligned)
     labels = table["labels"][out].T
-    scores = [predict(features, split, table["labels"][:, [number]])[:, 0] for number in range(3)]
-    aucs = [roc_auc_score(*pair) for pair in zip(labels, scores, strict=True)]
+    aucs = [roc_auc_score(*pair) for pair in zip(labels, map(told.get, BINARY), strict=True)]
     bound = [roc_auc_score(*pair) for pair in zip(labels, table["exact"][out].T, strict=True)]
-    share = np.clip(table["ki67"] / 100, 0.005, 0.995)[:, None]
-    told = 100 * expit(predict(features, split, logit(share))[:, 0])
-    errors = [np.abs(each - table["ki67"][out]).mean() for each in (told, table["exact_ki67"][out])]
+    percent = 100 * expit(told["Ki67"] * share.std() + share.mean())
+    errors = [
+        np.abs(each - table["ki67"][out]).mean() for each in (percent, table["exact_ki67"][out])
+    ]
     return [*aucs, (sum(aucs) - 1.5) / (sum(bound) - 1.5), *errors]
 
 
 def traits_told(table, columns, split):
-    fitted, out = split
-    features = scaled(table["measured"][:, columns], fitted, table["center"], aligned=True)
-    traits = table["traits"]
-    told = predict(features, split, traits)
-    return 1 - np.square(told - traits[out]).mean(0) / traits[out].var(0)
+    """R² of each trait on the patients left out."""
+    from nnmtl.planning.architecture import HeadPlan
+
+    _, out = split
+    found = []
+    for values in map(standardized, table["traits"].T):
+        head = HeadPlan(name="trait", kind="continuous", num_outputs=1)
+        told = predict(table, columns, split, {"trait": values}, [head])["trait"]
+        found.append(1 - np.square(told - values[out]).mean() / values[out].var())
+    return found
 
 
-def scaled(features, fitted, centers, *, aligned):
+def standardized(values):
+    return (values - values.mean()) / values.std()
+
+
+def predict(table, columns, split, values, heads, *, aligned=True):
+    """Head name → (M,) its linear part's answers for the patients left out."""
     import torch
 
-    from nnmtl.network.alignment import CenterAlignment
-    from nnmtl.network.intensity import RunningStandardizer
-
-    values, fitted = torch.from_numpy(features).float(), torch.from_numpy(fitted)
-    standardize = RunningStandardizer(values.shape[1])
-    standardize.fit(values[fitted])
-    values = standardize(values)
-    if aligned:
-        alignment = CenterAlignment(values.shape[1], len(CENTERS))
-        names = list(centers[fitted.numpy()])
-        alignment.fit(values[fitted], names, [str(row) for row in range(len(names))])
-        values = alignment(values)
-    return values.numpy()
-
-
-def predict(features, split, targets):
-    """(M, T) of the patients left out; the penalty is chosen among those that are fitted."""
-    from sklearn.model_selection import KFold
-
-    from nnmtl.network.ridge import fit_ridge
+    from nnmtl.network.linear_start import start_linear_heads
 
     fitted, out = split
-    folds = list(KFold(5, shuffle=True, random_state=0).split(features[fitted]))
-    ridge = fit_ridge(features[fitted], targets[fitted], folds, PENALTIES)
-    return features[out] @ ridge.weight.T + ridge.bias
+    measured = np.zeros_like(table["measured"])  # what does not vary is not fitted to
+    measured[:, columns] = table["measured"][:, columns]
+    rows = [torch.from_numpy(measured[part]).float() for part in (fitted, out)]
+    tower = tower_of(heads, aligned=aligned)
+    names = list(table["center"][fitted])
+    start_linear_heads(
+        tower,
+        rows[0],
+        {name: each[fitted] for name, each in values.items()},
+        heads,
+        centers=names,
+        patients=[str(row) for row in range(len(names))],
+    )
+    with torch.no_grad():
+        scalars = tower.scalars(rows[1])
+        return {head.name: tower.head(head.name).linear(scalars)[:, 0].numpy() for head in heads}
 
 
 def line(name, found) -> str:
