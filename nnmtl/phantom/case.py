@@ -54,7 +54,9 @@ def generate_case(preset: str, center: str, seed: int, index: int) -> PhantomCas
         NnmtlError: if there is no such preset or center.
     """
     settings, scanner = preset_named(preset), center_named(center)
-    of_labels, of_traits, of_nuisance, of_scene, of_image = _generators(preset, center, seed, index)
+    of_labels, of_traits, of_nuisance, of_scene, of_image = random_generators(
+        preset, center, seed, index
+    )
     labels = sample_labels(of_labels, 1, group_shares=settings.shares_at(center))
     traits = sample_traits(of_traits, labels, strength=settings.strength)
     nuisance = sample_nuisance(of_nuisance, preset=settings, center=scanner, traits=traits[0])
@@ -72,7 +74,7 @@ def generate_case(preset: str, center: str, seed: int, index: int) -> PhantomCas
     )
 
 
-def _generators(preset: str, center: str, seed: int, index: int) -> list[np.random.Generator]:
+def random_generators(preset: str, center: str, seed: int, index: int) -> list[np.random.Generator]:
     """One generator per step, so that a change in one step leaves the others' draws alone."""
     digest = hashlib.sha256(f"{preset}/{center}".encode()).digest()
     entropy = [seed, index, int.from_bytes(digest[:8], "little")]
