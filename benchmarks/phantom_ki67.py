@@ -38,7 +38,7 @@ def main() -> None:
 def describe(preset: str, order: tuple[str, int]) -> dict[str, object]:
     """One patient: the tumor's true signal, that of other tissues, and what is true."""
     from nnmtl.phantom.anatomy import build_scene
-    from nnmtl.phantom.case import random_generators, generate_case
+    from nnmtl.phantom.case import generate_case, random_generators
     from nnmtl.phantom.centers import center_named
     from nnmtl.phantom.tissue import tissue_signals
 
