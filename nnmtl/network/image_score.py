@@ -31,7 +31,8 @@ class ImageScore:
     Attributes:
         weight: (T, S) of T scores; a class has one per class or step, with two classes one.
         bias: (T,).
-        of_cases: (N, T) each by a fit that has not seen the case's patient.
+        of_cases: (N, T) each by a fit that has not seen the target of the case; nor, where it is
+            known, of another case of the patient.
     """
 
     weight: Floats
