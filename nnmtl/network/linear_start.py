@@ -41,8 +41,10 @@ def start_linear_heads(
     *,
     centers: Sequence[str],
     patients: Sequence[str],
-) -> None:
+) -> tuple[str, ...]:
     """Fits the standardization, the centers' alignment and every head's linear part.
+
+    Returns the names of the heads that there was enough to fit for.
 
     Args:
         tower: changed in place.
@@ -54,7 +56,7 @@ def start_linear_heads(
         patients: (N,) the patient of each row: the penalty is chosen across patients.
     """
     if not measured.shape[1]:
-        return
+        return ()
     tower.fit_scale(measured, centers, patients)
     scalars = tower.scalars(measured).detach().cpu().numpy()
     columns = _Columns.of(tower, scalars, num_measured=measured.shape[1])
@@ -75,6 +77,7 @@ def start_linear_heads(
             weight, bias = _join(scalars, columns, values[head.name], scores, head, module)
             parts = (torch.from_numpy(part).float() for part in (weight, bias))
             module.start_linear(*(part.to(measured.device) for part in parts))
+    return tuple(scores)
 
 
 @dataclass(frozen=True, kw_only=True)

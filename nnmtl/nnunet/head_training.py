@@ -167,8 +167,10 @@ class HeadTraining:
             batch["data"][row, list(channels)] = 0
 
     @torch.no_grad()
-    def start_linear(self) -> None:
+    def start_linear(self) -> tuple[str, ...]:
         """Fits the heads' linear part on the training cases, with the present segmentation.
+
+        Returns the names of the heads that were fitted.
 
         Each case is seen twice, with its true mask and with the network's own. Where the plan has
         no linear start, what feeds the heads is standardized all the same: an age is no number
@@ -188,9 +190,9 @@ class HeadTraining:
         patients = [self.table.patient_ids[row] for row in rows]
         if not self.plan.linear_start:
             self.tower.fit_scale(torch.cat(measured), centers, patients)
-            return
+            return ()
         values = {head.name: self._known_values(head)[rows] for head in self.heads}
-        start_linear_heads(
+        return start_linear_heads(
             self.tower,
             torch.cat(measured),
             values,

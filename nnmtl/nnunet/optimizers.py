@@ -1,6 +1,6 @@
 """The two optimizers of a joint training: one for the U-Net, one for the heads."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from nnmtl.planning.training import TrainingPlan
 
 CLIP_HEADS = 1.0
 CLIP_UNET = 12.0  # nnU-Net's
-LINEAR_RATE = 0.1  # of the heads' rate: hundreds of weights overfit what a ridge fit had found
+LINEAR_RATE = 0.1  # of the heads' rate, where it should have been fitted and could not be
 WEIGHT_DECAY_ADAMW = 0.01
 
 
@@ -24,21 +24,33 @@ def parameters_without(network: nn.Module, part: nn.Module) -> list[nn.Parameter
 
 
 def head_optimizer(tower: BiomarkerTower, plan: TrainingPlan) -> torch.optim.AdamW | None:
-    """AdamW for everything behind the encoder; a fitted linear part moves slowly.
+    """AdamW for everything behind the encoder, with a group for each head's linear part.
 
     None where the plan leaves the heads to the U-Net's optimizer.
     """
     if plan.heads_optimizer == "unet":
         return None
-    heads = [tower.head(name) for name in tower.heads]
-    linear = [parameter for head in heads for parameter in head.linear.parameters()]
-    learned = parameters_without(tower, torch.nn.ParameterList(linear))
     factor = LINEAR_RATE if plan.linear_start else 1.0
+    linear: list[dict[str, Any]] = [
+        {"params": list(tower.head(name).linear.parameters()), "factor": factor, "linear_of": name}
+        for name in tower.heads
+    ]
+    fitted = torch.nn.ParameterList(each for group in linear for each in group["params"])
+    learned = {"params": parameters_without(tower, fitted), "factor": 1.0, "linear_of": None}
     return torch.optim.AdamW(
-        [{"params": learned, "factor": 1.0}, {"params": linear, "factor": factor}],
-        lr=plan.lr_heads,
-        weight_decay=plan.weight_decay_heads,
+        [learned, *linear], lr=plan.lr_heads, weight_decay=plan.weight_decay_heads
     )
+
+
+def keep_linear_parts(optimizer: torch.optim.Optimizer, heads: Collection[str]) -> None:
+    """Trains the linear parts of these heads no more; a checkpoint of the optimizer knows it.
+
+    They were fitted with penalties that were chosen on patients left out. A hundred steps on the
+    same patients without such a penalty undo part of that.
+    """
+    for group in optimizer.param_groups:
+        if group["linear_of"] in heads:
+            group["factor"] = 0.0
 
 
 def freeze_as_planned(network: MultiTaskUNet, plan: TrainingPlan) -> None:

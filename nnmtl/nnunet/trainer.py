@@ -32,6 +32,7 @@ from nnmtl.nnunet.optimizers import (
     clip_and_step,
     freeze_as_planned,
     head_optimizer,
+    keep_linear_parts,
     parameters_of_unet,
     set_rate,
 )
@@ -197,7 +198,9 @@ class nnMTLTrainer(nnUNetTrainer):
         return {"loss": losses["segmentation"], "losses": losses}
 
     def _start_linear(self) -> None:
-        self.head_training.start_linear()
+        fitted = self.head_training.start_linear()
+        if self.head_optimizer is not None:
+            keep_linear_parts(self.head_optimizer, fitted)
         self.linear_started = True
         if self.average is not None:
             self.average.restart(self.unwrapped, prefix="tower.")

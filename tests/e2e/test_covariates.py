@@ -48,7 +48,10 @@ def test_an_age_that_tells_the_target_is_learned_and_read_for_new_patients(
     workspace, training_ages = with_age
     monkeypatch.setattr(image_score, "FEWEST_PATIENTS", 10)  # of 21, not every one is drawn
     fold = workspace.train()
-    weights = torch.load(fold / "checkpoint_final.pth", weights_only=False)["network_weights"]
+    checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+    groups = checkpoint["nnmtl_state"]["head_optimizer"]["param_groups"]
+    assert {group["linear_of"]: group["factor"] for group in groups}["Ki67"] == 0  # it was fitted
+    weights = checkpoint["network_weights"]
     mean, sd = (float(weights[f"tower.standardize.{key}"][0]) for key in ("mean", "sd"))
     # Of random views of the fold's training cases: about theirs, and no other's.
     assert mean == pytest.approx(sum(training_ages) / len(training_ages), abs=5)

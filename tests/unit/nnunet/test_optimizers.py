@@ -11,6 +11,7 @@ from nnmtl.nnunet.optimizers import (
     clip_and_step,
     freeze_as_planned,
     head_optimizer,
+    keep_linear_parts,
     parameters_of_unet,
     parameters_without,
     set_rate,
@@ -41,7 +42,7 @@ def test_every_parameter_of_the_tower_is_trained_once(tower, plan):
     assert sorted(trained) == sorted(id(each) for each in tower.parameters())
 
 
-def test_a_fitted_linear_part_moves_slowly_and_an_empty_one_does_not(tower, plan):
+def test_a_linear_part_that_should_have_been_fitted_moves_slowly(tower, plan):
     linear = tower.head("ER").linear.weight
     for linear_start, factor in ((True, LINEAR_RATE), (False, 1.0)):
         optimizer = head_optimizer(tower, dataclasses.replace(plan, linear_start=linear_start))
@@ -51,6 +52,24 @@ def test_a_fitted_linear_part_moves_slowly_and_an_empty_one_does_not(tower, plan
         }
         assert rates.pop(id(linear)) == pytest.approx(0.5 * factor)
         assert rates[id(tower.head("ER").learned.weight)] == pytest.approx(0.5)
+
+
+def test_a_fitted_linear_part_stays_as_it_is_also_after_an_interruption(make_plan, plan):
+    er = make_plan().heads[0]
+    heads = (er, dataclasses.replace(er, name="PR"))
+    tower = BiomarkerTower(make_plan(heads=heads), stage_channels=[2], input_channels=1)
+    before = head_optimizer(tower, plan)
+    keep_linear_parts(before, ["ER"])
+    optimizer = head_optimizer(tower, plan)
+    optimizer.load_state_dict(before.state_dict())
+    fitted = tower.head("ER").linear.weight.detach().clone()
+    for _ in range(3):
+        set_rate(optimizer, 0.1)
+        sum((1 + each).square().sum() for each in tower.parameters()).backward()
+        optimizer.step()
+    assert torch.equal(tower.head("ER").linear.weight, fitted)
+    assert tower.head("PR").linear.weight.abs().max() > 0
+    assert tower.head("ER").learned.weight.abs().max() > 0
 
 
 def test_at_a_rate_of_0_the_unet_is_frozen_and_its_optimizer_does_no_step(tower, plan):
