@@ -37,7 +37,7 @@ class BiomarkerHead(nn.Module):
         self.region_logits = nn.Parameter(torch.zeros(num_regions))
         self.log_variance = nn.Parameter(torch.zeros(()))
         self.dropout = nn.Dropout(dropout)
-        self.learned = nn.Linear(num_regions * region_features, num_outputs)
+        self.learned = _linear(num_regions * region_features, num_outputs)
         # Without scalars nothing but a second bias would be left of it.
         self.linear = _linear(scalars, num_outputs).requires_grad_(scalars > 0)
         nn.init.zeros_(self.learned.weight)
