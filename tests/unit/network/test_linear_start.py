@@ -128,6 +128,14 @@ def test_one_covariate_is_not_lost_among_hundreds_of_measurements(make_tower, pl
     assert roc_auc_score(new[:, age].numpy() > 0, predict(tower, "ER", new)[:, 0]) > 0.9
 
 
+def test_covariates_alone_are_enough(make_tower, plan):
+    tower = make_tower(intensity=False, descriptors=(), taps=(), attention="none")
+    age = 60 + 10 * torch.randn(NUM, 1)
+    old = {"ER": (age[:, 0] > 60).double().numpy()}
+    fit(tower, age, old, plan, heads=plan.heads[:1])
+    assert roc_auc_score(old["ER"], predict(tower, "ER", age)[:, 0]) > 0.99
+
+
 def test_a_biomarker_known_of_few_is_told_by_one_that_goes_with_it(make_tower, plan):
     er = plan.heads[0]
     pr = dataclasses.replace(er, name="PR")
