@@ -9,30 +9,17 @@ regressions per center, on 200 patients of each; prints R² of the transfer cons
 Ki-67 on the others, the mean of five random choices.
 """
 
-import argparse
-import multiprocessing
-from functools import partial
-
 import numpy as np
+from phantom_statistics import CENTERS, SEED, TO_FIT, arguments_of, patients
 
-CENTERS = ("A", "B", "D")
-SEED = 777
 RIM_MM = 2.5
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 PENALTY = 3.0
-TO_FIT, CHOICES = 200, 5
+CHOICES = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="reference")
-    parser.add_argument("--per-center", type=int, default=450)
-    parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
-    orders = [(center, index) for center in CENTERS for index in range(arguments.per_center)]
-    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
-        rows = pool.map(partial(describe, arguments.preset), orders, chunksize=16)
-    report({key: np.array([row[key] for row in rows]) for key in rows[0]})
+    report(patients(describe, arguments_of(__doc__)))
 
 
 def describe(preset: str, order: tuple[str, int]) -> dict[str, object]:
@@ -44,7 +31,7 @@ def describe(preset: str, order: tuple[str, int]) -> dict[str, object]:
 
     center, index = order
     case = generate_case(preset, center, SEED, index)
-    of_scene = random_generators(preset, center, SEED, index)[3]
+    _, _, _, of_scene, _ = random_generators(preset, center, SEED, index)
     scene = build_scene(of_scene, traits=case.traits, nuisance=case.nuisance)
     signals = tissue_signals(center_named(center), case.nuisance)
     others = [signals.fat, signals.muscle, signals.blood]

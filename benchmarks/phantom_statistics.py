@@ -27,16 +27,23 @@ FEWER = (34, 67, 134, 200)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    report(patients(describe, arguments_of(__doc__)), blocks())
+
+
+def arguments_of(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--preset", default="reference")
     parser.add_argument("--per-center", type=int, default=450)
     parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def patients(describe, arguments: argparse.Namespace) -> dict[str, np.ndarray]:
+    """What `describe` tells of (preset, (center, index)), as columns over all patients."""
     orders = [(center, index) for center in CENTERS for index in range(arguments.per_center)]
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         rows = pool.map(partial(describe, arguments.preset), orders, chunksize=8)
-    table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-    report(table, blocks())
+    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 
 def describe(preset: str, order: tuple[str, int]) -> dict[str, object]:

@@ -35,8 +35,8 @@ def head_optimizer(tower: BiomarkerTower, plan: TrainingPlan) -> torch.optim.Ada
         {"params": list(tower.head(name).linear.parameters()), "factor": factor, "linear_of": name}
         for name in tower.heads
     ]
-    fitted = torch.nn.ParameterList(each for group in linear for each in group["params"])
-    learned = {"params": parameters_without(tower, fitted), "factor": 1.0, "linear_of": None}
+    of_linear = torch.nn.ParameterList(each for group in linear for each in group["params"])
+    learned = {"params": parameters_without(tower, of_linear), "factor": 1.0, "linear_of": None}
     return torch.optim.AdamW(
         [learned, *linear], lr=plan.lr_heads, weight_decay=plan.weight_decay_heads
     )
@@ -94,7 +94,8 @@ def clip_and_step(
             continue  # all of it is frozen
         if scaler is not None:
             scaler.unscale_(optimizer)
-        parameters = [each for group in groups for each in group["params"]]
+        moving = [group for group in groups if group["lr"] > 0]
+        parameters = [each for group in moving for each in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, limit)
         if scaler is None:
             optimizer.step()

@@ -99,6 +99,18 @@ def test_all_groups_share_the_limit_of_a_step(tower, plan):
     assert float(torch.stack(norms).norm()) == pytest.approx(1, rel=1e-3)
 
 
+def test_what_stays_as_it_is_takes_nothing_of_the_limit(tower, plan):
+    optimizer = head_optimizer(tower, plan)
+    keep_linear_parts(optimizer, ["ER"])
+    set_rate(optimizer, 0.1)
+    for parameter in tower.parameters():
+        parameter.grad = torch.full_like(parameter, 100.0)
+    clip_and_step([(optimizer, 1.0)], None)
+    fitted = {id(each) for each in tower.head("ER").linear.parameters()}
+    norms = [each.grad.norm() for each in tower.parameters() if id(each) not in fitted]
+    assert float(torch.stack(norms).norm()) == pytest.approx(1, rel=1e-3)
+
+
 def test_the_unet_is_what_the_tower_is_not(tower):
     network = torch.nn.ModuleDict({"encoder": torch.nn.Linear(2, 2), "tower": tower})
     unet = parameters_without(network, tower)
