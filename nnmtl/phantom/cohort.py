@@ -22,7 +22,14 @@ from nnmtl.errors import NnmtlError
 from nnmtl.phantom.case import generate_case
 from nnmtl.phantom.centers import center_named
 from nnmtl.phantom.presets import preset_named
-from nnmtl.phantom.tables import BIOMARKERS, Row, target_columns, truth_columns, truth_of
+from nnmtl.phantom.tables import (
+    BIOMARKERS,
+    Row,
+    check_biomarkers,
+    target_columns,
+    truth_columns,
+    truth_of,
+)
 from nnmtl.phantom.traits import traits_sha256
 
 NOTICE = "SYNTHETIC PHANTOM - NOT PATIENT DATA"
@@ -84,7 +91,7 @@ def write_cohort(  # noqa: PLR0913
     test_seed = seed + _TEST_SEED_OFFSET if test_seed is None else test_seed
     missing = missing or {}
     _check(folder, preset, seed, test_seed)
-    _check_biomarkers(biomarkers, missing)
+    check_biomarkers(biomarkers, missing)
     orders = [*_orders(centers, seed, "Tr"), *_orders(test_centers or {}, test_seed, "Ts")]
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
@@ -123,21 +130,6 @@ def _check(folder: Path, preset: str, seed: int, test_seed: int) -> None:
             f"phantom: expected a test_seed other than the seed {seed}, since equal ones give "
             "equal images; choose another test_seed."
         )
-
-
-def _check_biomarkers(biomarkers: Sequence[str], missing: Mapping[str, float]) -> None:
-    for name in biomarkers:
-        if name not in BIOMARKERS:
-            raise NnmtlError(
-                f"phantom: expected biomarkers among {', '.join(BIOMARKERS)}, got {name!r}; "
-                "choose among them."
-            )
-    for name, share in missing.items():
-        if name not in biomarkers or not 0 <= share <= 1:
-            raise NnmtlError(
-                "phantom: expected the missing share of a chosen biomarker between 0 and 1, "
-                f"got {share!r} for {name!r}; the chosen ones are {', '.join(biomarkers)}."
-            )
 
 
 def _orders(centers: Mapping[str, int], seed: int, subset: Literal["Tr", "Ts"]) -> list[_Order]:

@@ -13,6 +13,7 @@ from nnmtl.cohort.biomarker import (
     CategoricalBiomarker,
     ContinuousBiomarker,
 )
+from nnmtl.errors import NnmtlError
 from nnmtl.phantom.case import PhantomCase
 from nnmtl.phantom.labels import HER2_CATEGORIES
 from nnmtl.phantom.nuisance import nuisance_columns
@@ -54,6 +55,26 @@ def truth_of(case: PhantomCase) -> dict[str, float]:
     """Traits (`u_*`), nuisance and exact posterior of a case, by column."""
     traits = {f"u_{name}": value for name, value in case.traits.items()}
     return traits | nuisance_columns(case.nuisance) | dict(case.posterior)
+
+
+def check_biomarkers(biomarkers: Sequence[str], missing: Mapping[str, float]) -> None:
+    """Checks the names of the columns and the shares of gaps that are asked for.
+
+    Raises:
+        NnmtlError: for an unknown biomarker, or a share that is not one of a chosen biomarker.
+    """
+    for name in biomarkers:
+        if name not in BIOMARKERS:
+            raise NnmtlError(
+                f"phantom: expected biomarkers among {', '.join(BIOMARKERS)}, got {name!r}; "
+                "choose among them."
+            )
+    for name, share in missing.items():
+        if name not in biomarkers or not 0 <= share <= 1:
+            raise NnmtlError(
+                "phantom: expected the missing share of a chosen biomarker between 0 and 1, "
+                f"got {share!r} for {name!r}; the chosen ones are {', '.join(biomarkers)}."
+            )
 
 
 def target_columns(

@@ -1,3 +1,4 @@
+import csv
 import subprocess
 import sys
 
@@ -94,6 +95,18 @@ def test_a_phantom_needs_no_source(tmp_path, monkeypatch):
     assert given["centers"] == {"A": 8, "B": 4}
     assert given["test_centers"] == {"C": 2}
     assert given["seed"] == 5
+    assert given["missing"] == {}
+
+
+def test_a_phantom_may_lack_targets(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path))
+    main(["phantom", "-d", "901", "--train", "A=12", "--missing", "ER=1,PR=0.5"])
+    with (tmp_path / "Dataset901_PHANTOM_easy" / "targets.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    known = {name: sum(row[name] != "" for row in rows[:12]) for name in ("ER", "PR", "HER2")}
+    assert known["ER"] == 0
+    assert 0 < known["PR"] < 12
+    assert known["HER2"] == 12
 
 
 @pytest.mark.parametrize(
@@ -104,6 +117,11 @@ def test_a_phantom_needs_no_source(tmp_path, monkeypatch):
         (["--train", "A=0"], "--train: expected at least one case, got none"),
         (["--train", ""], "--train: expected at least one case, got none"),
         (["--train", "A=1", "--preset", "hard"], "a preset among .*, got 'hard'"),
+        (["--train", "A=1", "--biomarkers", "ER,IDH"], "biomarkers among .*, got 'IDH'"),
+        (["--train", "A=1", "--missing", "ER"], "shares such as ER=0.3.*, got 'ER='"),
+        (["--train", "A=1", "--missing", "ER=2"], "between 0 and 1, got 2.0 for 'ER'"),
+        (["--train", "A=1", "--missing", "IDH=.1"], "got 0.1 for 'IDH'; the chosen ones are ER"),
+        (["--train", "A=1", "--missing", "ER=.1,ER=.2"], "each biomarker once, got 'ER' twice"),
     ],
 )
 def test_a_dry_run_refuses_the_phantom_that_a_run_would(tmp_path, monkeypatch, options, message):
