@@ -137,8 +137,10 @@ def region_label_map(
     """Hard map of the regions for an output file: 1 in the first region, 2 in the second, else 0.
 
     The boundaries are those of ``region_weights`` without softness; where regions overlap, the
-    first one listed wins. Same shape as ``mask``; all 0 for an empty mask.
+    first one listed wins. Same shape as ``mask``; all 0 for an empty mask, or without regions.
     """
+    if not regions:
+        return np.zeros(mask.shape, dtype=np.uint8)
     bounded = all(math.isfinite(region.outer_mm) for region in regions)
     reach_mm = region_reach_mm(regions) if bounded else None
     distance = torch.from_numpy(signed_distance_mm(mask, spacing_mm, reach_mm=reach_mm))[None]

@@ -57,7 +57,9 @@ def test_other_configurations_are_refused(workspace, configuration):
     assert not workspace.results.exists()
 
 
-@pytest.mark.parametrize("preset", ["core_only_input", "no_shared_encoder", "hybrid_transformer"])
+@pytest.mark.parametrize(
+    "preset", ["bottleneck_head", "core_only_input", "no_shared_encoder", "hybrid_transformer"]
+)
 def test_a_preset_added_to_the_small_one_is_trained_and_predicts(workspace, tmp_path, preset):
     added = load_preset(preset)
 

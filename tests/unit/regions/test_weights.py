@@ -150,6 +150,12 @@ def test_label_map_gives_overlap_to_the_first_region():
     assert np.array_equal(region_label_map(ball(9), SPACING_MM, (whole, RIM)) == 1, ball(9))
 
 
+def test_label_map_without_regions_is_zero():
+    label_map = region_label_map(ball(9), SPACING_MM, ())
+    assert label_map.shape == ball(9).shape
+    assert not label_map.any()
+
+
 def test_label_map_of_an_empty_mask_is_zero():
     assert region_label_map(np.zeros((4, 4), dtype=bool), (1, 1), DEFAULT_REGIONS).sum() == 0
 
