@@ -33,8 +33,19 @@ def body_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
     # Smoothing removes noise but carries the skin outward by a voxel; there the image counts.
     tissue &= ndimage.binary_erosion(tissue, border_value=1) | (values > threshold)
     slices = tissue if tissue.ndim == 3 else tissue[None]
-    filled = np.stack([ndimage.binary_fill_holes(one_slice) for one_slice in slices])
-    return np.asarray(filled.reshape(tissue.shape), dtype=bool)
+    return _fill_holes(slices).reshape(tissue.shape)
+
+
+def _fill_holes(slices: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(Z, Y, X) with what each slice encloses; one labeling is much faster than one per slice."""
+    in_slice = np.zeros((3, 3, 3), dtype=bool)
+    in_slice[1] = ndimage.generate_binary_structure(2, 1)
+    labels, number = ndimage.label(~slices, in_slice)
+    is_open = np.zeros(number + 1, dtype=bool)
+    for edge in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        is_open[edge] = True
+    is_open[0] = False  # tissue
+    return ~is_open[labels]
 
 
 def _air_threshold(values: NDArray[np.float32], low: float, high: float) -> float:

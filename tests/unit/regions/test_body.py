@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from nnmtl.regions.body import body_mask
 
@@ -62,3 +63,13 @@ def test_entries_that_are_not_finite_are_air(scene):
 def test_two_dimensions_work(scene):
     image, truth = scene
     assert dice(body_mask(image[16]), truth[16]) > 0.9
+
+
+def test_what_a_slice_encloses_is_body_and_what_opens_to_its_edge_is_not():
+    image = np.zeros((9, 40, 40))
+    image[:, 8:32, 8:32] = np.random.default_rng(0).uniform(50, 100, (9, 24, 24))
+    image[:, 15:25, 15:25] = 0
+    image[3:6, 15:25, 15:] = 0
+    found = body_mask(image)
+    np.testing.assert_array_equal(found[[0, 4, 8], 20, 20], [True, False, True])
+    np.testing.assert_array_equal(found, [ndimage.binary_fill_holes(one) for one in found])
