@@ -1,8 +1,8 @@
 """Stock nnU-Net on the same plan, split, precision and number of iterations as a joint run.
 
-    python benchmarks/stock_segmentation.py ID PLANS FOLD [--seed S]
+    python benchmarks/stock_segmentation.py ID PLANS FOLD [FOLD ...] [--seed S]
 
-Trains nnU-Net's own trainer on the U-Net of the named plans, predicts the fold's validation cases
+Trains nnU-Net's own trainer on the U-Net of the named plans, predicts each fold's validation cases
 and compares Dice case by case with `fold_k/validation` of the joint run with the same seed. A stock
 training that has finished is not repeated.
 """
@@ -13,7 +13,7 @@ import os
 import random
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,17 @@ from nnmtl.evaluation.intervals import bootstrap, resample_patients
 from nnmtl.evaluation.segmentation import dice
 from nnmtl.nnunet.folders import dataset_name, preprocessed_folder, raw_folder, results_folder
 from nnmtl.nnunet.precision import autocast_for
+
+CONFIGURATION = "3d_fullres"
+
+
+class Compared(NamedTuple):
+    """A fold: its cases, Dice (cases, 2) of the joint and of the stock model, training times."""
+
+    cases: list[str]
+    dice: np.ndarray
+    seconds_joint: float
+    seconds_stock: float
 
 
 class StockInMixedPrecision(nnUNetTrainer):
@@ -57,21 +68,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset")
     parser.add_argument("plans")
-    parser.add_argument("fold", type=int)
+    parser.add_argument("folds", type=int, nargs="+", metavar="FOLD")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     os.environ["nnUNet_n_proc_DA"] = "0"
     name = dataset_name(arguments.dataset)
+    joint = results_folder(name) / (
+        f"nnMTLTrainer__{arguments.plans}_seed{arguments.seed}__{CONFIGURATION}"
+    )
+    of_folds = [
+        compare_fold(name, arguments.plans, fold, arguments.seed, joint / f"fold_{fold}")
+        for fold in arguments.folds
+    ]
+    report(of_folds)
+
+
+def compare_fold(name: str, plans_name: str, fold: int, seed: int, joint: Path) -> Compared:
     folder = preprocessed_folder(name)
-    plans = json.loads((folder / f"{arguments.plans}.json").read_text())
-    schedule = plans["configurations"]["3d_fullres"]["nnmtl"]
-    random.seed(arguments.seed)
-    np.random.seed(arguments.seed)  # noqa: NPY002 nnU-Net draws from this stream
-    torch.manual_seed(arguments.seed)
+    plans = json.loads((folder / f"{plans_name}.json").read_text())
+    schedule = plans["configurations"][CONFIGURATION]["nnmtl"]
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 nnU-Net draws from this stream
+    torch.manual_seed(seed)
     trainer = StockInMixedPrecision(
-        stock_plans(plans, "3d_fullres"),
-        "3d_fullres",
-        arguments.fold,
+        stock_plans(plans, CONFIGURATION),
+        CONFIGURATION,
+        fold,
         json.loads((folder / "dataset.json").read_text()),
         torch.device("cpu"),
     )
@@ -84,13 +106,15 @@ def main() -> None:
     else:
         trainer.run_training()
     log = trainer.logger.local_logger.my_fantastic_logging
-    seconds = sum(log["epoch_end_timestamps"]) - sum(log["epoch_start_timestamps"])
-    joint = results_folder(name) / (
-        f"nnMTLTrainer__{arguments.plans}_seed{arguments.seed}__3d_fullres"
-    )
-    cases = sorted(json.loads((folder / "splits_final.json").read_text())[arguments.fold]["val"])
+    history = [json.loads(line) for line in (joint / "task_history.jsonl").read_text().splitlines()]
+    cases = sorted(json.loads((folder / "splits_final.json").read_text())[fold]["val"])
     predicted = predict(trainer, cases, mirror=schedule["mirror_in_prediction"])
-    report(cases, predicted, joint / f"fold_{arguments.fold}", raw_folder(name), seconds)
+    return Compared(
+        cases=cases,
+        dice=dice_of_both(cases, predicted, joint, raw_folder(name)),
+        seconds_joint=sum(row["seconds"] for row in history),
+        seconds_stock=sum(log["epoch_end_timestamps"]) - sum(log["epoch_start_timestamps"]),
+    )
 
 
 def predict(trainer: nnUNetTrainer, cases: list[str], *, mirror: bool) -> dict[str, np.ndarray]:
@@ -125,35 +149,41 @@ def predict(trainer: nnUNetTrainer, cases: list[str], *, mirror: bool) -> dict[s
     return masks
 
 
-def report(
-    cases: list[str], predicted: dict[str, np.ndarray], joint: Path, raw: Path, seconds: float
-) -> None:
-    """Prints both mean Dice values and their paired difference with its bootstrap interval."""
+def dice_of_both(
+    cases: list[str], predicted: dict[str, np.ndarray], joint: Path, raw: Path
+) -> np.ndarray:
+    """(cases, 2) of the joint and of the stock model."""
     ending = json.loads((raw / "dataset.json").read_text())["file_ending"]
-    ours, stock = [], []
+    values = []
     for case in cases:
         truth = read_array(raw / "labelsTr" / f"{case}{ending}") > 0
-        reoriented = predicted[case] if predicted[case].shape == truth.shape else None
-        if reoriented is None:
+        if predicted[case].shape != truth.shape:
             sys.exit(f"{case}: axes differ between image and nnU-Net's array; not compared")
-        stock.append(dice(truth, predicted[case]))
-        ours.append(dice(truth, read_array(joint / "validation" / f"{case}{ending}") > 0))
-    difference = np.array(ours) - np.array(stock)
+        ours = read_array(joint / "validation" / f"{case}{ending}") > 0
+        values.append((dice(truth, ours), dice(truth, predicted[case])))
+    return np.array(values)
+
+
+def report(of_folds: list[Compared]) -> None:
+    """Prints both mean Dice values and their paired difference with its bootstrap interval."""
+    cases = [case for fold in of_folds for case in fold.cases]
+    values = np.concatenate([fold.dice for fold in of_folds])
+    difference = values[:, 0] - values[:, 1]
     resamples = resample_patients(cases)
     paired = bootstrap(lambda weights: weights @ difference / weights.sum(-1), resamples)
-    history = [json.loads(line) for line in (joint / "task_history.jsonl").read_text().splitlines()]
-    joint_seconds = sum(row["seconds"] for row in history)
+    seconds_joint = sum(fold.seconds_joint for fold in of_folds)
+    seconds_stock = sum(fold.seconds_stock for fold in of_folds)
     print(
         json.dumps(
             {
                 "n": len(cases),
-                "dice_joint": round(float(np.mean(ours)), 4),
-                "dice_stock": round(float(np.mean(stock)), 4),
+                "dice_joint": round(float(values[:, 0].mean()), 4),
+                "dice_stock": round(float(values[:, 1].mean()), 4),
                 "difference": round(float(difference.mean()), 4),
                 "interval": [round(paired.lower, 4), round(paired.upper, 4)],
-                "seconds_joint": round(joint_seconds),
-                "seconds_stock": round(seconds),
-                "time_ratio": round(joint_seconds / seconds, 2),
+                "seconds_joint": round(seconds_joint),
+                "seconds_stock": round(seconds_stock),
+                "time_ratio": round(seconds_joint / seconds_stock, 2),
             },
             indent=1,
         )

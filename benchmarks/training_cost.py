@@ -15,8 +15,10 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import repeat
+from pathlib import Path
 
 import torch
 
@@ -30,9 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as results:
-        os.environ["nnUNet_results"] = results  # before nnU-Net reads it
-        os.environ["nnUNet_n_proc_DA"] = "0"
+    with scratch_results():
         trainer = trainer_of(arguments.dataset, arguments.plans, arguments.device)
         steps = steps_of(trainer)
         for step in steps.values():
@@ -46,16 +46,32 @@ def main() -> None:
     print(f"linear start: {start:.1f} s for {num_cases(trainer)} training cases")
 
 
-def trainer_of(dataset: str, plans: str, device: str):
+@contextmanager
+def scratch_results() -> Iterator[Path]:
+    """A folder that goes; trainers write there, since nnU-Net reads its paths when imported."""
+    kept = os.environ.get("nnUNet_results")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["nnUNet_results"] = folder
+        from nnunetv2 import paths
+
+        assert paths.nnUNet_results == folder, "nnU-Net was imported before"
+        if kept is not None:
+            os.environ["nnUNet_results"] = kept
+        yield Path(folder)
+
+
+def trainer_of(dataset: str, plans: str, device: str, *, fold: int = 0):
+    """A trainer that has begun its first epoch."""
     from nnmtl.nnunet.folders import dataset_name, preprocessed_folder
     from nnmtl.nnunet.trainer import nnMTLTrainer
 
+    os.environ["nnUNet_n_proc_DA"] = "0"
     folder = preprocessed_folder(dataset_name(dataset))
     torch.manual_seed(0)
     trainer = nnMTLTrainer(
         json.loads((folder / f"{plans}.json").read_text()),
         CONFIGURATION,
-        0,
+        fold,
         json.loads((folder / "dataset.json").read_text()),
         torch.device(device),
     )

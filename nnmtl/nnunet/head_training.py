@@ -166,15 +166,36 @@ class HeadTraining:
             channels = self.declaration.missing_channels.get(str(case_id), ())
             batch["data"][row, list(channels)] = 0
 
-    @torch.no_grad()
     def start_linear(self) -> tuple[str, ...]:
         """Fits the heads' linear part on the training cases, with the present segmentation.
 
-        Returns the names of the heads that were fitted.
+        Returns the names of the heads that were fitted. Where the plan has no linear start, what
+        feeds the heads is standardized all the same: an age is no number around 0.
+        """
+        measured, rows = self.measured_cases()
+        if self.plan.linear_start:
+            return self.fit_linear(measured, rows)
+        self.tower.fit_scale(measured, *self._origin(rows))
+        return ()
 
-        Each case is seen twice, with its true mask and with the network's own. Where the plan has
-        no linear start, what feeds the heads is standardized all the same: an age is no number
-        around 0.
+    def fit_linear(self, measured: Tensor, rows: Sequence[int]) -> tuple[str, ...]:
+        """Fits the heads' linear part, and returns the names of the heads that were fitted.
+
+        Args:
+            measured: (N, F) as `measured_cases` gives it.
+            rows: (N,) of the target table.
+        """
+        values = {head.name: self._known_values(head)[list(rows)] for head in self.heads}
+        centers, patients = self._origin(rows)
+        return start_linear_heads(
+            self.tower, measured, values, self.heads, centers=centers, patients=patients
+        )
+
+    @torch.no_grad()
+    def measured_cases(self) -> tuple[Tensor, list[int]]:
+        """What the linear part sees of the training cases (N, F), and their rows in the table.
+
+        Each case is seen twice, with its true mask and with the network's own.
         """
         measured: list[Tensor] = []
         rows: list[int] = []
@@ -186,20 +207,12 @@ class HeadTraining:
                 output = self.predict(batch, masks, use_true)
             measured.append(output.measured)
             rows.extend(self.row_of[str(case)] for case in batch["keys"])
-        centers = [self.table.centers[row] for row in rows]
-        patients = [self.table.patient_ids[row] for row in rows]
-        if not self.plan.linear_start:
-            self.tower.fit_scale(torch.cat(measured), centers, patients)
-            return ()
-        values = {head.name: self._known_values(head)[rows] for head in self.heads}
-        return start_linear_heads(
-            self.tower,
-            torch.cat(measured),
-            values,
-            self.heads,
-            centers=centers,
-            patients=patients,
-        )
+        return torch.cat(measured), rows
+
+    def _origin(self, rows: Sequence[int]) -> tuple[list[str], list[str]]:
+        """Centers and patients of rows of the table."""
+        table = self.table
+        return [table.centers[row] for row in rows], [table.patient_ids[row] for row in rows]
 
     def _every_case(self) -> Iterator[tuple[dict[str, Any], bool]]:
         """Two views of each training case, and whether its true mask is used: first it is."""

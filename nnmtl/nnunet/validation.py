@@ -17,8 +17,16 @@ if TYPE_CHECKING:
     from nnmtl.nnunet.trainer import nnMTLTrainer
 
 
-def validate_fold(trainer: "nnMTLTrainer", folder: str = "validation") -> None:
-    """Writes masks and biomarkers of the validation cases to this folder in `fold_k`."""
+def validate_fold(
+    trainer: "nnMTLTrainer", folder: str = "validation", *, with_features: bool = False
+) -> None:
+    """Writes masks and biomarkers of the validation cases to this folder in `fold_k`.
+
+    Args:
+        trainer: with its weights.
+        folder: name, or a path to elsewhere.
+        with_features: whether what the heads saw is written, too.
+    """
     trainer.set_deep_supervision_enabled(False)
     predictor = nnMTLPredictor(device=trainer.device)
     with trainer.averaged():
@@ -53,6 +61,7 @@ def validate_fold(trainer: "nnMTLTrainer", folder: str = "validation") -> None:
         folds=[trainer.fold],
         center_of=lambda case: table.centers[row_of[case]],
         covariates_of=lambda case: clinical[:, row_of[case]] if len(clinical) else None,
+        with_features=with_features,
     )
     trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
 
