@@ -83,7 +83,7 @@ class Fold:
         patients = np.array([table.patient_ids[row] for row in self.rows])
         shuffled = np.random.default_rng([choice, number]).permutation(sorted(set(patients)))
         keep = np.flatnonzero(np.isin(patients, shuffled[:number]))
-        self.training.fit_linear(self.measured[keep], [self.rows[place] for place in keep])
+        self.training.start_linear(self.measured[keep], [self.rows[place] for place in keep])
         tower = self.training.tower
         with torch.no_grad():
             scalars = tower.scalars(self.held_out)

@@ -41,7 +41,8 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for name, step in steps.items():
                 taken[name].append(seconds_of(step))
-        start = seconds_of(trainer.head_training.start_linear)
+        training = trainer.head_training
+        start = seconds_of(lambda: training.start_linear(*training.measured_cases()))
     report({name: statistics.median(values) for name, values in taken.items()}, taken)
     print(f"linear start: {start:.1f} s for {num_cases(trainer)} training cases")
 

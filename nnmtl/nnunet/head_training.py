@@ -166,27 +166,22 @@ class HeadTraining:
             channels = self.declaration.missing_channels.get(str(case_id), ())
             batch["data"][row, list(channels)] = 0
 
-    def start_linear(self) -> tuple[str, ...]:
-        """Fits the heads' linear part on the training cases, with the present segmentation.
-
-        Returns the names of the heads that were fitted. Where the plan has no linear start, what
-        feeds the heads is standardized all the same: an age is no number around 0.
-        """
-        measured, rows = self.measured_cases()
-        if self.plan.linear_start:
-            return self.fit_linear(measured, rows)
-        self.tower.fit_scale(measured, *self._origin(rows))
-        return ()
-
-    def fit_linear(self, measured: Tensor, rows: Sequence[int]) -> tuple[str, ...]:
+    def start_linear(self, measured: Tensor, rows: Sequence[int]) -> tuple[str, ...]:
         """Fits the heads' linear part, and returns the names of the heads that were fitted.
+
+        Where the plan has no linear start, what feeds the heads is standardized all the same: an
+        age is no number around 0.
 
         Args:
             measured: (N, F) as `measured_cases` gives it.
             rows: (N,) of the target table.
         """
+        centers = [self.table.centers[row] for row in rows]
+        patients = [self.table.patient_ids[row] for row in rows]
+        if not self.plan.linear_start:
+            self.tower.fit_scale(measured, centers, patients)
+            return ()
         values = {head.name: self._known_values(head)[list(rows)] for head in self.heads}
-        centers, patients = self._origin(rows)
         return start_linear_heads(
             self.tower, measured, values, self.heads, centers=centers, patients=patients
         )
@@ -208,11 +203,6 @@ class HeadTraining:
             measured.append(output.measured)
             rows.extend(self.row_of[str(case)] for case in batch["keys"])
         return torch.cat(measured), rows
-
-    def _origin(self, rows: Sequence[int]) -> tuple[list[str], list[str]]:
-        """Centers and patients of rows of the table."""
-        table = self.table
-        return [table.centers[row] for row in rows], [table.patient_ids[row] for row in rows]
 
     def _every_case(self) -> Iterator[tuple[dict[str, Any], bool]]:
         """Two views of each training case, and whether its true mask is used: first it is."""
