@@ -198,9 +198,7 @@ class nnMTLTrainer(nnUNetTrainer):
         return {"loss": losses["segmentation"], "losses": losses}
 
     def _start_linear(self) -> None:
-        with self.averaged():  # as it will predict
-            measured, rows = self.head_training.measured_cases()
-        fitted = self.head_training.start_linear(measured, rows)
+        fitted = self.head_training.start_linear(*self.head_training.measured_cases())
         if self.head_optimizer is not None:
             keep_linear_parts(self.head_optimizer, fitted)
         self.linear_started = True
