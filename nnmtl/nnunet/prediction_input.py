@@ -106,12 +106,14 @@ def check_center(center: str | None, model: Path, *, later: Collection[str] = ()
 def _check_channels(
     folder: Path, cases: Mapping[str, Mapping[int, Path]], names: Mapping[str, str]
 ) -> None:
+    wanted = "channel 0" if len(names) == 1 else f"channels 0 to {len(names) - 1}"
     for case_id, channels in cases.items():
         if sorted(channels) != list(range(len(names))):
             raise NnmtlError(
-                f"-i {folder}: expected the channels 0 to {len(names) - 1} of case {case_id!r} "
+                f"-i {folder}: expected {wanted} of case {case_id!r} "
                 f"({', '.join(names.values())}), found {', '.join(map(str, sorted(channels)))}. "
-                "A channel that was not acquired must be an image of zeros."
+                "The last four digits of a file's name are its channel's (label maps have none); a "
+                "channel that was not acquired must be an image of zeros."
             )
 
 

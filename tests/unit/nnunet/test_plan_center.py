@@ -185,7 +185,7 @@ def test_a_folder_without_images_is_refused(model, tmp_path):
 def test_a_channel_too_many_is_refused(model, tmp_path):
     (tmp_path / "two").mkdir()
     write(tmp_path / "two", "new", (1.0, 1.0, 2.0), channels=2)
-    with pytest.raises(NnmtlError, match="expected the channels 0 to 0"):
+    with pytest.raises(NnmtlError, match=r"expected channel 0 of case .*, found 0, 1"):
         run(model, tmp_path / "two")
 
 
