@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnmtl.baselines.radiomics import import_extractor
 from nnmtl.errors import NnmtlError
 from nnmtl.evaluation.compared import Entry, MaskScores, Part, Run, merge_tasks
 from nnmtl.evaluation.comparison import Comparison, compare
@@ -174,7 +175,8 @@ def _check(settings: CompareSettings) -> None:
 def _check_baselines(settings: CompareSettings, presets: Sequence[str]) -> None:
     for named in settings.named:
         if named.is_baseline:
-            parse_baseline(named.name)
+            if parse_baseline(named.name).features == "radiomics":
+                import_extractor()  # missed now, not after the trainings
             if not presets or "all" in settings.folds:
                 raise NnmtlError(
                     f"--baselines {named.name}: expected a preset in numbered folds, whose "

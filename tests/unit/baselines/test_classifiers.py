@@ -58,9 +58,11 @@ def test_categories_get_probabilities_in_declared_order(table, model):
 
 
 @MODELS
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_a_continuous_biomarker_is_learned_and_stays_in_its_range(table, model):
     features, patients = table
     values = 100 / (1 + np.exp(-features[:, 0]))
+    values[[features[:, 0].argmin(), features[:, 0].argmax()]] = 0, 100
     fitted = fit_biomarker(KI67, numbers_of(values), features, patients, model=model)
     new = np.random.default_rng(1).standard_normal((200, 6)) * 3
     answer = fitted.predict(new)[:, 0]

@@ -1,5 +1,6 @@
 """The names of baselines say what is measured, in which masks, and by which model."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,21 @@ def test_a_baseline_needs_a_preset_in_numbered_folds(named, folds):
         device="cpu",
     )
     with pytest.raises(NnmtlError, match=r"--baselines region_svm: expected a preset"):
+        list_jobs(settings)
+
+
+def test_a_package_that_a_baseline_lacks_is_missed_before_anything_is_trained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "radiomics", None)
+    settings = CompareSettings(
+        dataset="Dataset007_Test",
+        output=Path("out"),
+        named=(Named(name="tiny_cpu"), Named(name="radiomics_svm", is_baseline=True)),
+        folds=(0,),
+        seeds=(0,),
+        split="Tr",
+        device="cpu",
+    )
+    with pytest.raises(NnmtlError, match=r"pip install 'nnmtl\[radiomics\]'"):
         list_jobs(settings)
 
 
