@@ -27,7 +27,8 @@ from nnmtl.inference.flags import case_flags
 from nnmtl.inference.predictions import PredictionSet, write_predictions
 from nnmtl.nnunet.cohort_files import read_json
 
-FeatureKind = Literal["region", "radiomics", "clinical", "volume"]
+FeatureKind = Literal["region", "radiomics", "clinical", "volume", "combined"]
+OF_COVARIATES = ("clinical", "combined")
 Subset = Literal["Tr", "Ts"]
 
 EMPTY = "empty_segmentation"
@@ -42,7 +43,8 @@ class BaselineSettings:
         dataset: the raw dataset's folder.
         splits: a splits_final.json.
         fold: its number in there.
-        features: what the model sees; `clinical` are the declared covariates.
+        features: what the model sees; `clinical` are the declared covariates, `combined` these
+            and `region`.
         model: the kind.
         output: the prediction folder; feature tables are kept beside it, for all its neighbors.
         held_out: which cases to predict: the fold's validation cases (Tr), or imagesTs (Ts).
@@ -83,7 +85,7 @@ def run_baseline(settings: BaselineSettings) -> PredictionSet:
 
     Raises:
         NnmtlError: if a file is missing or does not fit, the fold does not exist, the dataset
-            declares no covariates for `clinical`, or no training case has a tumor.
+            declares no covariates where some are asked for, or no training case has a tumor.
     """
     dataset = read_raw_dataset(settings.dataset)
     _check(settings, dataset)
@@ -120,7 +122,7 @@ def run_baseline(settings: BaselineSettings) -> PredictionSet:
 
 
 def _check(settings: BaselineSettings, dataset: RawDataset) -> None:
-    if settings.features == "clinical" and not dataset.declaration.covariates:
+    if settings.features in OF_COVARIATES and not dataset.declaration.covariates:
         raise NnmtlError(
             f"{settings.name}: expected clinical covariates in {dataset.folder}/dataset.json, but "
             "none is declared; declare some, or use other features."
@@ -175,15 +177,19 @@ def _files(
 
 def _rows(settings: BaselineSettings, table: TargetTable, files: Sequence[CaseFiles]) -> list[Row]:
     """The features of each case; none where there is no tumor to measure."""
+    clinical = [
+        {name: float(column[row]) for name, column in table.covariates.items()}
+        for row in range(len(table.case_ids))
+    ]
     if settings.features == "clinical":
-        values = {name: column.tolist() for name, column in table.covariates.items()}
-        return [
-            {name: column[row] for name, column in values.items()}
-            for row in range(len(table.case_ids))
-        ]
-    kept = settings.output.parent / f"features_{settings.features}.csv"
-    rows = measure_cases(files, settings.features, kept=kept, workers=settings.workers)
-    return [rows[case_id] for case_id in table.case_ids]
+        return list(clinical)
+    kind = "region" if settings.features == "combined" else settings.features
+    kept = settings.output.parent / f"features_{kind}.csv"
+    measured = measure_cases(files, kind, kept=kept, workers=settings.workers)
+    rows = [measured[case_id] for case_id in table.case_ids]
+    if settings.features != "combined":
+        return rows
+    return [row and {**row, **known} for row, known in zip(rows, clinical, strict=True)]
 
 
 def _thresholds(biomarkers: Sequence[Biomarker], training: TargetTable) -> dict[str, float]:

@@ -158,6 +158,21 @@ def test_clinical_covariates_answer_without_a_tumor(copied, tmp_path):
     assert not math.isnan(cases[EMPTY_CASE].biomarkers["ER"].answer[0])
 
 
+def test_combined_features_are_those_of_the_regions_and_the_covariates(copied, tmp_path):
+    def age_tells(rows):
+        return [[*row[:6], 60 + 10 * int(row[3])] for row in rows]
+
+    change_targets(copied, age_tells)
+    answers = {}
+    for features in ("region", "combined", "clinical"):
+        run_baseline(settings_of(copied, tmp_path / features, features=features))
+        cases = read_predictions(tmp_path / features).cases
+        answers[features] = {case.case_id: case.biomarkers["ER"].answer[0] for case in cases}
+    assert math.isnan(answers["combined"].pop(EMPTY_CASE))
+    for case, answer in answers["combined"].items():
+        assert answer not in (answers["region"][case], answers["clinical"][case])
+
+
 def test_shuffled_training_is_named_so(dataset, tmp_path):
     shuffled = settings_of(dataset, tmp_path / "shuffled", features="volume", shuffle_seed=1)
     assert run_baseline(shuffled).model == "baseline_volume_logistic_shuffled"
@@ -168,6 +183,7 @@ def test_shuffled_training_is_named_so(dataset, tmp_path):
     [
         ({"fold": 1}, "expected a fold from 0 to 0, got 1"),
         ({"features": "clinical"}, "expected clinical covariates"),
+        ({"features": "combined"}, "expected clinical covariates"),
         ({"training_masks": "labelsTs"}, r"case_05.nii.gz: expected a file of the case"),
         ({"masks": "out"}, "expected an output folder apart from the label maps"),
     ],

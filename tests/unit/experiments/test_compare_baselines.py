@@ -40,7 +40,9 @@ def test_a_name_says_features_model_and_masks():
     ],
 )
 def test_another_name_is_refused_and_the_parts_are_named(name):
-    with pytest.raises(NnmtlError, match=r"region, radiomics, clinical, volume .* logistic, svm"):
+    with pytest.raises(
+        NnmtlError, match=r"region, radiomics, clinical, volume, combined .* logistic, svm"
+    ):
         parse_baseline(name)
 
 
