@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from nnmtl.errors import NnmtlError
+from nnmtl.nnunet.history import epoch_seconds
 from nnmtl.nnunet.safe_loading import load_checkpoint_safely
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _state(trainer: "nnMTLTrainer", raw: dict[str, torch.Tensor]) -> dict[str, A
         "head_optimizer": trainer.head_optimizer and trainer.head_optimizer.state_dict(),
         "epoch": trainer.current_epoch,
         "iteration": trainer.iteration,
+        "epoch_seconds": epoch_seconds(trainer),
         "outputs": [dict(output) for output in trainer.outputs],
         "linear_started": trainer.linear_started,
         "monitor": dict(trainer.monitor.outputs),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,3 +87,13 @@ def mean_losses(losses: Sequence[dict[str, float]]) -> dict[str, float]:
     """Mean of each task's loss over the iterations in which it was trained."""
     names = dict.fromkeys(name for each in losses for name in each)
     return {name: float(np.mean([each[name] for each in losses if name in each])) for name in names}
+
+
+def epoch_seconds(trainer: "nnMTLTrainer") -> float:
+    """How long the running epoch has taken so far."""
+    return time() - float(trainer.logger.get_value("epoch_start_timestamps", step=-1))
+
+
+def resume_epoch(trainer: "nnMTLTrainer", seconds: float) -> None:
+    """As if the running epoch had taken this long: a pause before is not counted."""
+    trainer.logger.get_value("epoch_start_timestamps", step=None)[-1] = time() - seconds

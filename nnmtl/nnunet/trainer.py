@@ -22,7 +22,7 @@ from nnmtl.nnunet.cohort_files import TARGETS, targets_hash
 from nnmtl.nnunet.grid_loaders import patch_loaders, roi_loaders
 from nnmtl.nnunet.grids import read_grids
 from nnmtl.nnunet.head_training import HeadTraining
-from nnmtl.nnunet.history import History, epoch_record, mean_losses
+from nnmtl.nnunet.history import History, epoch_record, epoch_seconds, mean_losses, resume_epoch
 from nnmtl.nnunet.interruption import Interruption
 from nnmtl.nnunet.monitor import HeadMonitor, refuse_divergence
 from nnmtl.nnunet.optimizers import (
@@ -302,8 +302,7 @@ class nnMTLTrainer(nnUNetTrainer):
         if not self.heads:
             super().on_epoch_end()
             return
-        started = self.logger.get_value("epoch_start_timestamps", step=-1)
-        seconds = time() - started
+        seconds = epoch_seconds(self)
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
         self.history.append({**self.record, "seconds": round(seconds, 2)})
         self.print_to_log_file(self.history.line(self.num_epochs))
@@ -336,6 +335,7 @@ class nnMTLTrainer(nnUNetTrainer):
             self.outputs = self.restored["outputs"]
             self.monitor.outputs = self.restored["monitor"]
             set_random_state(self.restored["random"])
+            resume_epoch(self, self.restored["epoch_seconds"])
             self.restored = None
 
     def _run_epoch(self, interruption: Interruption, *, resumed: bool) -> None:

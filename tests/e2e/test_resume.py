@@ -81,6 +81,22 @@ def test_a_run_interrupted_between_two_iterations_goes_on_as_if_nothing_was(
     assert not (fold / "checkpoint_latest.pth").exists()
 
 
+def test_a_pause_is_not_counted_as_time_of_an_epoch(workspace, monkeypatch):
+    interrupt_after(2, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.train(seed=0)
+    monkeypatch.undo()
+    workspace.enter(monkeypatch)
+    (latest,) = workspace.results.glob("*/fold_0/checkpoint_latest.pth")
+    content = torch.load(latest, weights_only=False)
+    days = 10 * 24 * 3600.0
+    content["logging"]["epoch_start_timestamps"][-1] -= days
+    torch.save(content, latest)
+    fold = workspace.train(seed=0, continue_training=True)
+    rows = [json.loads(line) for line in (fold / "task_history.jsonl").read_text().splitlines()]
+    assert 0 < rows[0]["seconds"] < days / 2
+
+
 def test_a_run_interrupted_twice_goes_on_as_well(workspace, reference, monkeypatch):
     for iteration, continues in ((3, False), (2, True)):
         interrupt_after(iteration, monkeypatch)
