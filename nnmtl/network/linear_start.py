@@ -134,8 +134,17 @@ def _join(
             np.full(len(columns.covariates), COVARIATE_PRIOR),
         ]
     )
+    own = np.repeat(
+        [*(name == head.name for name in scores), False],
+        [*(len(score.bias) for score in scores.values()), len(columns.covariates)],
+    )
     known = ~np.isnan(values)
     joined, bias = _fit(inputs[known], values[known], np.sqrt(prior), head, module)
+    # A score that knows nothing is below chance on patients left out, since the mean of the others
+    # lacks their targets: turned round it would be noise, so Breiman wants no negative weight.
+    if own.sum() == 1 and joined[0, own] < 0:
+        trust = np.where(own, 0.0, np.sqrt(prior))
+        joined, bias = _fit(inputs[known], values[known], trust, head, module)
     of_scores, of_covariates = np.split(joined, [len(spread)], axis=1)
     of_scores = of_scores / spread
     weight = np.zeros((len(joined), scalars.shape[1]))

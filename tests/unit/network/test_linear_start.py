@@ -193,6 +193,25 @@ def test_missing_statistics_are_allowed(tower, statistics, values, plan):
     assert all(value.isfinite().all() for value in tower.state_dict().values() if value.numel() > 1)
 
 
+@pytest.mark.parametrize("name", ["ER", "Ki67"])
+def test_a_score_that_is_below_chance_on_patients_left_out_is_dropped_not_turned_round(
+    tower, statistics, values, plan, name
+):
+    generator = np.random.default_rng(0)
+    (head,) = (each for each in plan.heads if each.name == name)
+    patients = [f"p{number}" for number in range(NUM)]
+    dropped = 0
+    for _ in range(10):
+        random = {name: generator.permutation(values[name])}
+        fit(tower, statistics, random, plan, patients=patients, heads=[head])
+        image = tower.num_statistics - tower.num_covariates
+        weight = tower.head(name).linear.weight[0, :image].detach()
+        answers = (tower.scalars(statistics)[:, :image] @ weight).numpy()
+        dropped += not weight.any()
+        assert not weight.any() or np.corrcoef(answers, random[name])[0, 1] > 0
+    assert dropped >= 3
+
+
 @pytest.mark.parametrize("is_pooled", [False, True])
 def test_pooled_features_are_trusted_as_far_as_they_help(make_tower, values, plan, is_pooled):
     tower = make_tower(intensity=False, taps=(0,), attention="none")
